@@ -72,3 +72,8 @@ pub mod prelude {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The example of reading a report, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/results.md")]
+struct ResultsDocument;

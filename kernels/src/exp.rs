@@ -1,10 +1,9 @@
-//! The exponential and what is built on it, on vectors of the processor.
+//! The exponential and functions built on it, for vectors of the processor.
 //!
-//! Every function reads and writes registers: about 22 operations for an exponential, so a loop over memory (8 bytes a
-//! value) does 2.7 operations a byte and is bound by arithmetic as long as the values come from a cache. Its floor is
-//! 11 cycles a vector at two operations a cycle. The power of two is put together from the bits of the rounded
-//! quotient (no conversion to integers), in two halves, so that subnormal results and those near the largest number
-//! come out right without a branch. A table of powers was not tried.
+//! Every function reads and writes registers. An exponential takes about 22 operations. A loop over memory moves 8 bytes per value, so it does
+//! 2.7 operations per byte and is bound by arithmetic as long as the values come from a cache. Its floor is 11 cycles per vector at two
+//! operations per cycle. The power of two is built from the bits of the rounded quotient, without a conversion to integers. It is built in two
+//! halves, so that subnormal results and results near the largest number are right without a branch. A table of powers was not tried.
 
 use pulp::Simd;
 
@@ -18,7 +17,8 @@ fn polynomial<S: Simd, const N: usize>(simd: S, x: S::f32s, coefficients: [f32; 
     sum
 }
 
-/// `x = n ln 2 + r` with an integer `n`: `n + bias` in the low bits of the first, and `e^r` within a unit of the last place.
+/// Splits `x = n ln 2 + r` with an integer `n`. The first result has `n + bias` in its low bits; the second is `e^r`, to within one unit in
+/// the last place.
 #[inline(always)]
 fn reduced<S: Simd>(simd: S, x: S::f32s, bias: f32) -> (S::u32s, S::f32s) {
     let splat = |value: f32| simd.splat_f32s(value);
@@ -26,11 +26,11 @@ fn reduced<S: Simd>(simd: S, x: S::f32s, bias: f32) -> (S::u32s, S::f32s) {
     let round = splat(12_582_912.0 + bias);
     let rounded = simd.mul_add_e_f32s(x, splat(std::f32::consts::LOG2_E), round);
     let n = simd.sub_f32s(rounded, round);
-    // ln 2 in two parts, the first so short that its product with n is exact.
+    // ln 2 in two parts. The first part has so few bits that its product with n is exact.
     let r = simd.mul_add_e_f32s(n, splat(-0.693_359_4), x);
     let r = simd.mul_add_e_f32s(n, splat(2.121_944_4e-4), r);
 
-    // (e^r - 1 - r) / r² for |r| <= ln 2 / 2, fitted for the smallest largest error.
+    // (e^r - 1 - r) / r² for |r| <= ln 2 / 2. The fit minimizes the largest error.
     let tail = polynomial(
         simd,
         r,
@@ -47,23 +47,22 @@ fn reduced<S: Simd>(simd: S, x: S::f32s, bias: f32) -> (S::u32s, S::f32s) {
     (simd.transmute_u32s_f32s(rounded), power)
 }
 
-/// Two to the power of the low bits less 127; the shift to their place drops the bits above.
+/// Two to the power of the low bits minus 127. The shift to the exponent drops all higher bits.
 #[inline(always)]
 fn power_of_two<S: Simd>(simd: S, exponent: S::u32s) -> S::f32s {
     simd.transmute_f32s_u32s(simd.wrapping_dyn_shl_u32s(exponent, simd.splat_u32s(23)))
 }
 
-/// `e^x` within one and a half units of the last place: infinite above 88.73, zero below -103.98, not a number for
-/// what is none.
+/// `e^x` to within one and a half units in the last place. Above 88.73 it is infinite, below -103.98 zero. NaN stays NaN.
 #[inline(always)]
 pub(crate) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let splat = |value: f32| simd.splat_f32s(value);
-    // Comparisons are false for what is not a number, which therefore stays.
+    // A comparison with NaN is false, so NaN is kept.
     let high = simd.greater_than_f32s(x, splat(89.0));
     let x = simd.select_f32s(high, splat(89.0), x);
     let low = simd.less_than_f32s(x, splat(-104.0));
     let x = simd.select_f32s(low, splat(-104.0), x);
-    // The sum of the exponents of two factors.
+    // The two factors share the exponent.
     let (bits, power) = reduced(simd, x, 254.0);
     let half = simd.wrapping_dyn_shr_u32s(bits, simd.splat_u32s(1));
     let other = simd.sub_u32s(bits, half);
@@ -71,8 +70,8 @@ pub(crate) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     simd.mul_f32s(power, power_of_two(simd, other))
 }
 
-/// [`exp`] of arguments below 88, zero where the result would be subnormal (below -87.33): a quarter fewer operations,
-/// for sums of powers.
+/// [`exp`] of arguments below 88, but zero where the result would be subnormal (below -87.33). It takes a quarter fewer operations, and serves
+/// sums of powers.
 #[inline(always)]
 pub(crate) fn exp_of_difference<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let (bits, power) = reduced(simd, x, 127.0);
@@ -81,7 +80,7 @@ pub(crate) fn exp_of_difference<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     simd.select_f32s(low, simd.splat_f32s(0.0), power)
 }
 
-/// `1 / (1 + e^-x)`, small values with all their digits.
+/// `1 / (1 + e^-x)`. Small results keep all their digits.
 #[inline(always)]
 pub(crate) fn sigmoid<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let one = simd.splat_f32s(1.0);
@@ -91,7 +90,7 @@ pub(crate) fn sigmoid<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     simd.div_f32s(numerator, simd.add_f32s(one, small))
 }
 
-/// `value` with the sign of `sign`, for values that have none.
+/// `value` with the sign of `sign`; `value` must not be negative.
 #[inline(always)]
 fn signed<S: Simd>(simd: S, value: S::f32s, sign: S::f32s) -> S::f32s {
     simd.or_f32s(value, simd.and_f32s(sign, simd.splat_f32s(-0.0)))
@@ -128,7 +127,7 @@ pub(crate) fn tanh<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 fn tail_ratio<S: Simd>(simd: S, z: S::f32s) -> S::f32s {
     let one = simd.splat_f32s(1.0);
     let t = simd.div_f32s(one, simd.mul_add_e_f32s(z, simd.splat_f32s(0.25), one));
-    // Divided by t and fitted for z <= 15, beyond which the exponential is zero.
+    // Divided by t, and fitted for z <= 15. Beyond, the exponential is zero.
     let ratio = polynomial(
         simd,
         t,

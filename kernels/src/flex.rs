@@ -1,4 +1,4 @@
-//! Between Burn's CPU tensors and slices.
+//! Conversions between Burn's CPU tensors and slices.
 
 use burn::backend::Flex;
 use burn::backend::TensorMetadata;
@@ -7,7 +7,7 @@ use burn::tensor::{DType, Shape, TensorData};
 
 use crate::fresh::of_lines;
 
-/// The CPU tensor of Burn.
+/// Burn's CPU tensor.
 pub(crate) type FlexTensor = FloatTensor<Flex>;
 
 /// The tensor with its values in row-major order.
@@ -21,8 +21,8 @@ pub(crate) fn dense(tensor: FlexTensor) -> FlexTensor {
     }
 }
 
-/// A copy line by line, on all cores, of a tensor whose last axis lies in order, as that of a head or a part of a
-/// projection does; `None` for other tensors.
+/// Copies a tensor line by line on all cores, if the values of its last axis are contiguous, as in a head or a part of a projection. `None` for
+/// other tensors.
 fn gather_lines(strided: &FlexTensor) -> Option<FlexTensor> {
     let layout = strided.layout();
     let shape: Vec<usize> = layout.shape().to_vec();
@@ -32,7 +32,7 @@ fn gather_lines(strided: &FlexTensor) -> Option<FlexTensor> {
         .map(|stride| usize::try_from(*stride).ok())
         .collect::<Option<_>>()?;
     let (&width, outer) = shape.split_last()?;
-    // Short lines are not worth it, and the copy must be worth a thread.
+    // Lines must be long enough, and the copy large enough to be worth a thread.
     if strides.last() != Some(&1) || width < 16 || strided.shape().num_elements() < 1 << 14 {
         return None;
     }
@@ -48,24 +48,22 @@ fn gather_lines(strided: &FlexTensor) -> Option<FlexTensor> {
     Some(tensor(values, shape))
 }
 
-/// Whether the tensor alone holds its memory, all of it and in row-major order.
+/// Whether nothing else holds the tensor's memory, and the tensor is all of it, in row-major order.
 pub(crate) fn owned(tensor: &FlexTensor) -> bool {
     tensor.is_unique()
         && tensor.layout().contiguous_offsets()
             == Some((0, tensor.bytes().len() / size_of::<f32>()))
 }
 
-/// The values of a tensor of 32-bit floats, to be written over: its own memory where nobody else holds it, a copy where
-/// somebody does.
+/// The values of a tensor of 32-bit floats, to be overwritten: its own memory if nothing else holds it, otherwise a copy.
 ///
-/// A fresh tensor of eight megabytes costs as much in pages as a whole pass over it, so the gradient of an input takes
-/// the place of the output's.
+/// Fresh memory for eight megabytes costs as much as a pass over the values. The gradient of an input therefore overwrites that of the output.
 pub(crate) fn into_values(tensor: FlexTensor) -> Vec<f32> {
     let data = dense(tensor).into_data();
     data.try_into_vec().expect("a tensor of 32-bit floats")
 }
 
-/// Whether all tensors hold 32-bit floats, which is what the kernels are written for.
+/// Whether all tensors hold 32-bit floats, the only type that the kernels support.
 pub(crate) fn all_f32<'a>(tensors: impl IntoIterator<Item = &'a FlexTensor>) -> bool {
     tensors
         .into_iter()
@@ -74,7 +72,7 @@ pub(crate) fn all_f32<'a>(tensors: impl IntoIterator<Item = &'a FlexTensor>) -> 
 
 /// The values of a [`dense`] tensor of 32-bit floats.
 pub(crate) fn values(tensor: &FlexTensor) -> &[f32] {
-    // A part of an empty tensor may start after its end.
+    // A slice of an empty tensor may start beyond its end.
     if tensor.shape().num_elements() == 0 {
         return &[];
     }
@@ -101,7 +99,7 @@ mod tests {
     #[test]
     fn views_are_copied_in_their_order() {
         let whole = tensor(numbers(1, 8 * 40 * 96), [8, 40, 96]);
-        // A part of the last axis, as heads: [8, 40, 2, 32] with the middle axes exchanged.
+        // A slice of the last axis, like a head: [8, 40, 2, 32] with the middle axes exchanged.
         let part = Flex::float_slice(
             whole,
             &[

@@ -1,19 +1,19 @@
-//! New vectors of many values, filled on all cores.
+//! New vectors of many values, filled by all cores.
 //!
-//! A tensor of a few megabytes costs as much to fill as a pass over it, and `vec![0.0; count]` fills it on one thread while
-//! the others wait: 6 % of the processor time of a forward pass of convolutions on lines (`perf`, one thread). Pieces are made
-//! in the first cache and copied from there, so that the memory is written once. Writing the results into memory that holds
-//! nothing yet would save the pass, but needs `unsafe` code at every operation.
+//! Filling a tensor of a few megabytes costs as much as a pass over it. `vec![0.0; count]` fills it on one thread while the others wait: 6 % of the
+//! processor time of a forward pass of convolutions on lines (`perf`, one thread). Here, pieces are made in the first-level cache and copied from
+//! there, so that memory is written once. Writing results directly into uninitialized memory would save this pass too, but every operation would
+//! need `unsafe` code.
 
 use rayon::prelude::*;
 
-/// Values of a piece: half a kilobyte, which with 1024 values costs half as much again for relu.
+/// Values of a piece: half a kilobyte. With 1024 values, relu takes half as long again.
 const CHUNK: usize = 128;
 
-/// Values that a thread fills at least.
+/// Fewest values that a thread fills.
 const LEAST: usize = 128 * CHUNK;
 
-/// `count` values, made [`CHUNK`] at a time by `fill(first, chunk)`, which finds zeros.
+/// `count` values, made [`CHUNK`] at a time by `fill(first, chunk)`. The chunk holds zeros at first.
 pub(crate) fn filled(count: usize, fill: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
     let chunk = |index: usize| {
         let first = index * CHUNK;
@@ -44,7 +44,7 @@ pub(crate) fn zeros(count: usize) -> Vec<f32> {
     }
 }
 
-/// `count` lines of `width` values, copied from where `line` says that each begins.
+/// `count` lines of `width` values. `line` gives the values from which each is copied.
 pub(crate) fn of_lines<'a>(
     count: usize,
     width: usize,
@@ -61,7 +61,7 @@ pub(crate) fn of_lines<'a>(
     })
 }
 
-/// `row`, `count` times.
+/// `count` copies of `row`.
 pub(crate) fn repeated(row: &[f32], count: usize) -> Vec<f32> {
     of_lines(count, row.len(), |_| row)
 }

@@ -1,7 +1,7 @@
-//! Safe products of matrices in slices, through the `gemm` crate that Burn multiplies with.
+//! Safe products of matrices in slices, using the `gemm` crate, which Burn uses too.
 //!
-//! Tried instead: panels of our own in the manner of `conv`. On AVX2 and two threads they took 0.7 to 1.05
-//! of Burn's time on products of 256 to 2048 and 1.1 to 1.3 of it on a layer of 128x400x120: not enough to keep.
+//! Own panels, as in `conv`, were tried instead. On AVX2 and two threads they took 0.7 to 1.05 times as long as Burn for sizes of 256 to 2048, and
+//! 1.1 to 1.3 times as long for a layer of 128x400x120. That was not enough to keep them.
 //!
 //! ```
 //! use crossburn_kernels::matrix::{Matrix, multiply};
@@ -14,7 +14,7 @@
 
 use gemm::Parallelism;
 
-/// A matrix in a slice, of any strides: a transposed matrix is the same slice with the strides exchanged.
+/// A matrix in a slice, with any strides. Its transpose is the same slice with exchanged strides.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<'a> {
     values: &'a [f32],
@@ -25,10 +25,10 @@ pub struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// `[rows, columns]`, row by row.
+    /// A matrix `[rows, columns]`, stored row by row.
     ///
     /// # Panics
-    /// Where `values` holds another number of values.
+    /// If `values` has another number of values.
     pub fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
         assert_eq!(values.len(), rows * columns);
         Self {
@@ -40,7 +40,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// Rows and columns exchanged; nothing is copied.
+    /// The transpose; nothing is copied.
     pub fn transposed(self) -> Self {
         Self {
             rows: self.columns,
@@ -54,7 +54,7 @@ impl<'a> Matrix<'a> {
     /// Rows `first..first + count`.
     ///
     /// # Panics
-    /// Where there are fewer rows.
+    /// If the matrix has fewer rows.
     pub fn rows(self, first: usize, count: usize) -> Self {
         assert!(first + count <= self.rows);
         Self {
@@ -67,18 +67,18 @@ impl<'a> Matrix<'a> {
     /// Columns `first..first + count`.
     ///
     /// # Panics
-    /// Where there are fewer columns.
+    /// If the matrix has fewer columns.
     pub fn columns(self, first: usize, count: usize) -> Self {
         self.transposed().rows(first, count).transposed()
     }
 
-    /// The columns one after the other, where each lies without gaps.
+    /// The columns, one after the other, if the values of each are contiguous.
     pub(crate) fn lines(&self) -> Option<&'a [f32]> {
         let lines = self.row_stride == 1 && self.column_stride == self.rows;
         lines.then(|| &self.values[..self.rows * self.columns])
     }
 
-    /// One more than the place of the last value.
+    /// One more than the index of the last value.
     fn end(&self) -> usize {
         match self.rows * self.columns {
             0 => 0,
@@ -87,18 +87,18 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// `out += left · right` where `add`, else `out = left · right`; `out` is row by row. On the calling thread.
+/// Computes `out += left · right` if `add` is set, otherwise `out = left · right`, on the calling thread. `out` is stored row by row.
 ///
 /// # Panics
-/// Where the sizes do not fit together.
+/// If the sizes do not fit together.
 pub fn multiply(out: &mut [f32], left: Matrix<'_>, right: Matrix<'_>, add: bool) {
     let (rows, inner, columns) = (left.rows, left.columns, right.columns);
     assert_eq!(inner, right.rows);
     assert_eq!(out.len(), rows * columns);
     assert!(left.end() <= left.values.len() && right.end() <= right.values.len());
-    // SAFETY: `out` holds rows · columns values at strides (columns, 1) and is borrowed mutably, so nothing else reads or
-    // writes it. The largest place that a product of these sizes reads is `end() - 1` of either side, which lies inside
-    // its slice by the line above; strides fit `isize` because the places do. Both outlive the call.
+    // SAFETY: `out` holds rows · columns values at strides (columns, 1). It is borrowed mutably, so nothing else reads or writes it. The last index that
+    // a product of these sizes reads is `end() - 1` of either side, which is inside its slice by the line above. Strides fit into `isize` because
+    // indices do. Both slices outlive the call.
     #[allow(unsafe_code, reason = "gemm takes pointers")]
     unsafe {
         gemm::gemm(

@@ -1,7 +1,6 @@
-//! Cutting work by its shape.
+//! How work is cut into parts; only its shape decides.
 
-/// `(first, count)` of as few parts of `total` as there can be with at most `most` each, of nearly the same size; one
-/// empty part of nothing.
+/// Cuts `total` into the fewest parts of at most `most`, all of nearly the same size, as `(first, count)`. A `total` of 0 gives one empty part.
 pub(crate) fn even_parts(total: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     let parts = total.div_ceil(most).max(1);
     (0..parts).map(move |part| {

@@ -1,7 +1,7 @@
 //! Rectification, clipping and quantization of activations in one pass.
 //!
-//! Four operations per value that is read and written, 8 bytes: bound by memory. As ordinary tensor operations it is nine
-//! passes (rectify, compare, select, divide, round, multiply, and three for the straight-through gradient).
+//! Four operations for each value that is read and written (8 bytes): bound by memory. Ordinary tensor operations need nine passes: rectify,
+//! compare, select, divide, round, multiply, and three for the straight-through gradient.
 #![allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
 
 use burn::backend::autodiff::NodeId;
@@ -22,15 +22,14 @@ use crate::flex::{all_f32, dense, tensor, values};
 
 /// `round(min(max(x, 0), range) / step) step` with `step = range / steps`; halves round to even.
 ///
-/// The gradient is that of the clipping: one where `0 < x <= range`, zero elsewhere. NaN stays NaN. `range` takes no
-/// gradient. A range that its steps cannot divide (zero, negative, or so small that a step is no normal number) counts as
-/// zero: every number becomes zero, and so does its gradient.
+/// The gradient is that of clipping: one where `0 < x <= range`, zero elsewhere. NaN stays NaN. `range` gets no gradient. If `range / steps` is no
+/// normal positive number (for a range that is zero, negative or too small), the range counts as zero: all results and gradients are zero.
 ///
 /// # Shapes
-/// input any shape, kept; range `[1]`.
+/// input: any shape, which is kept; range: `[1]`.
 ///
 /// # Panics
-/// Without steps, and with more than 2²¹.
+/// Without steps, or with more than 2²¹.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -56,7 +55,7 @@ pub fn quantize_clipped<const D: usize>(
     ))
 }
 
-/// The bodies here are ordinary tensor operations.
+/// The bodies here consist of ordinary tensor operations.
 #[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
 pub(crate) trait QuantizeKernel: Backend {
     fn clipped(
@@ -77,10 +76,10 @@ pub(crate) trait QuantizeKernel: Backend {
     }
 }
 
-/// `range` and its step; zero and one where there is no step.
+/// `range` and its step; zero and one if there is no valid step.
 fn divided<B: Backend>(range: FloatTensor<B>, steps: u32) -> (FloatTensor<B>, FloatTensor<B>) {
     let least = match range.dtype() {
-        // Its smallest number: normal ones start at 6e-5.
+        // The smallest positive number of the type; normal ones start at 6e-5.
         DType::F16 => 2f64.powi(-24),
         _ => f64::from(f32::MIN_POSITIVE),
     };
@@ -118,7 +117,7 @@ fn plain_gradient<B: Backend>(
     B::float_mask_fill(gradient, above::<B>(input, range), zero())
 }
 
-/// `[1]` in the shape of `input`.
+/// `[1]`, expanded to the shape of `input`.
 fn expand_like<B: Backend>(range: FloatTensor<B>, input: &FloatTensor<B>) -> FloatTensor<B> {
     let shape = input.shape();
     let unit = vec![1; shape.num_dims()];
@@ -172,7 +171,7 @@ impl QuantizeKernel for Flex {
     }
 }
 
-/// Clipping to a range, and rounding to steps of it.
+/// Clips to a range, and rounds to steps.
 #[derive(Clone, Copy)]
 struct Clip {
     range: f32,
@@ -182,7 +181,7 @@ struct Clip {
 impl Clip {
     fn new(range: f32, steps: u32) -> Self {
         let step = range / steps as f32;
-        // A range that is NaN is not one that cannot be divided: it shows in every value.
+        // A range of NaN is not treated as zero: NaN appears in every result.
         match step < f32::MIN_POSITIVE {
             true => Self {
                 range: 0.0,
@@ -193,14 +192,14 @@ impl Clip {
     }
 }
 
-/// Added to a number below 2²² and taken away again, it leaves the nearest whole one, halves to even.
+/// Adding this to a number below 2²², and subtracting it again, rounds to the nearest integer, halves to even.
 const WHOLE: f32 = 12_582_912.0;
 
 impl Elementwise for Clip {
     #[inline(always)]
     fn value<S: Simd>(self, simd: S, x: S::f32s) -> S::f32s {
         let splat = |value: f32| simd.splat_f32s(value);
-        // Selections that keep NaN, as a minimum and a maximum would not.
+        // Selections keep NaN; a minimum and a maximum would not.
         let below = simd.less_than_or_equal_f32s(x, splat(0.0));
         let x = simd.select_f32s(below, splat(0.0), x);
         let above = simd.greater_than_f32s(x, splat(self.range));
@@ -272,7 +271,7 @@ mod tests {
     use burn::tensor::{Device, FloatDType, TensorData};
     use proptest::prelude::*;
 
-    /// Values, the edges among them.
+    /// Test values, including both edges.
     fn inputs(count: usize, range: f32) -> Vec<f32> {
         let edges = [0.0, -0.0, range, f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
         let values = numbers(1, count).into_iter().map(|v| 2.0 * range * v);
@@ -297,7 +296,7 @@ mod tests {
                     prop_assert_eq!(found.is_nan(), value.is_nan());
                     if !value.is_nan() {
                         let level = (f64::from(value.clamp(0.0, range)) / f64::from(step)).round();
-                        // A half may round either way once the division has rounded.
+                        // If the division was rounded, a half may be rounded either way.
                         prop_assert!((f64::from(*found) - level * f64::from(step)).abs() <= 1.001 * f64::from(step));
                         prop_assert_eq!((found / step).round() * step, *found);
                     }
@@ -312,7 +311,7 @@ mod tests {
         }
     }
 
-    /// A layer that is dead has a range that shrinks to nothing.
+    /// The range of a dead layer shrinks to nothing.
     #[test]
     fn a_range_that_cannot_be_divided_gives_zeros_and_no_gradient() {
         let values = inputs(100, 1e-44);
@@ -342,7 +341,7 @@ mod tests {
                 }
             }
         }
-        // Just above, there is a step.
+        // Slightly above, there is a step.
         let device = Device::flex();
         let range = Tensor::<1>::from_floats([15.0 * f32::MIN_POSITIVE], &device);
         let top = quantize_clipped(Tensor::<1>::from_floats([1.0], &device), range, 15);

@@ -1,9 +1,9 @@
-//! What the tests of every operation share.
+//! Functions that the tests of all operations share.
 
 use burn::tensor::Device;
 use pulp::Arch;
 
-/// `count` numbers in -1..1, the same for the same seed.
+/// `count` numbers between -1 and 1. The same seed gives the same numbers.
 pub(crate) fn numbers(seed: u32, count: usize) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9) | 1;
     (0..count)
@@ -16,7 +16,7 @@ pub(crate) fn numbers(seed: u32, count: usize) -> Vec<f32> {
         .collect()
 }
 
-/// Fails where `found` is further from `expected` than `tolerance`, relative to the larger of one and the value.
+/// Fails if `found` differs from `expected` by more than `tolerance`, relative to the larger of one and the value.
 #[track_caller]
 pub(crate) fn agree(found: &[f32], expected: &[f64], tolerance: f64) {
     assert_eq!(found.len(), expected.len());
@@ -29,7 +29,7 @@ pub(crate) fn agree(found: &[f32], expected: &[f64], tolerance: f64) {
     }
 }
 
-/// Every instruction set of this processor that a kernel may run on, the plain one among them.
+/// All instruction sets of this processor for which a kernel is compiled, including the plain one.
 pub(crate) fn paths() -> Vec<Arch> {
     let mut paths = vec![Arch::Scalar];
     #[cfg(target_arch = "x86_64")]
@@ -48,7 +48,7 @@ pub(crate) fn pool(threads: usize) -> rayon::ThreadPool {
         .expect("a pool")
 }
 
-/// The processor's backends in this build: Flex, and NdArray, which runs the default bodies, with its feature.
+/// The CPU backends of this build: Flex, and NdArray if its feature is on. NdArray runs the default bodies.
 pub(crate) fn cpus() -> Vec<Device> {
     vec![
         Device::flex(),

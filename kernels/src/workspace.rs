@@ -1,4 +1,4 @@
-//! Scratch memory of a thread, kept between calls so that hot loops do not ask the system for pages.
+//! Scratch memory of each thread. It is kept between calls, so that hot loops do not ask the system for pages.
 
 use std::cell::Cell;
 
@@ -6,12 +6,12 @@ thread_local! {
     static KEPT: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
-/// The most values that a thread keeps, 64 MiB; larger workspaces go back to the system.
+/// The most values that a thread keeps (64 MiB). Larger workspaces are returned to the system.
 const LIMIT: usize = 16 << 20;
 
-/// Calls `work` with `length` values of scratch memory, which hold anything.
+/// Calls `work` with `length` values of scratch memory. Their content is arbitrary.
 pub(crate) fn with_workspace<R>(length: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
-    // Taken out while in use: a nested call finds nothing kept and makes its own.
+    // The memory is taken out while it is in use. A nested call finds none and makes its own.
     let mut memory = KEPT.take();
     if memory.len() < length {
         memory.resize(length, 0.0);

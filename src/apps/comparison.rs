@@ -1,4 +1,4 @@
-//! What quantizing and pruning a trained network share: items pass through it, and a document compares it before and after.
+//! Parts that quantizing and pruning a trained network share: items pass through the network, and a document compares it before and after.
 
 use crossburn_noise::Metric;
 use crossburn_training::Details;
@@ -7,17 +7,17 @@ use serde_json::Value;
 use super::study::{self, Clock};
 use crate::report::{DataSummary, Document, Figures, MethodResults, Results, RunCommand};
 
-/// Items whose inputs are measured at a time.
+/// Items that pass at a time while inputs are measured.
 pub(super) const BATCH: usize = 16;
 
-/// A network before and after.
+/// A network, before and after.
 pub(super) struct Comparison {
     /// Command line that repeats the run.
     pub(super) reproduce: String,
-    /// What was asked for.
+    /// The settings of the run, for the document.
     pub(super) config: Value,
     pub(super) data: DataSummary,
-    /// What the networks are judged by.
+    /// The metric of both networks.
     pub(super) metric: Metric,
     pub(super) methods: Vec<MethodResults>,
     pub(super) clock: Clock,
@@ -45,7 +45,7 @@ impl From<Comparison> for Results {
     }
 }
 
-/// A network in the table.
+/// The row of a network in the table.
 pub(super) fn row(name: &str, judged: Details) -> MethodResults {
     MethodResults {
         name: name.to_string(),

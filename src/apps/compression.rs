@@ -1,4 +1,4 @@
-//! A trained network on few levels, beside what it was: from its checkpoint to a checkpoint and the results document.
+//! Quantizes a trained network: from its checkpoint to a new checkpoint, and to a results document that compares both.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -25,30 +25,30 @@ use super::stored_weights::load_stored;
 use super::study::{self, Clock};
 use crate::report::{DataSummary, Results};
 
-/// Quantizes one network; it is what [`WithTask::run`] is given.
+/// Quantizes one network. It is passed to [`WithTask::run`].
 #[derive(Debug)]
 pub(crate) struct CompressionJob<'a> {
-    /// Folder of the checkpoint; none of a network that is built with its weights.
+    /// Folder of the checkpoint; none if the network is built together with its weights.
     pub(crate) checkpoint: Option<&'a Path>,
-    /// What its checkpoint says.
+    /// The manifest of its checkpoint.
     pub(crate) manifest: &'a Manifest,
     /// Its recipe.
     pub(crate) recipe: &'a Recipe,
     /// Where items come from.
     pub(crate) source: DataSource,
-    /// Training items that the rounding looks at.
+    /// Training items on which the rounding is calibrated.
     pub(crate) calibration: Amount,
     /// Test items.
     pub(crate) test: Amount,
     /// The levels.
     pub(crate) quantization: Quantization,
-    /// Inputs of an output that share a scale; all where absent.
+    /// Number of an output's inputs that share a scale; all if absent.
     pub(crate) group: Option<NonZeroUsize>,
-    /// How weights get to the levels. Each to the nearest is compared with in any case.
+    /// How weights are rounded. The result is always compared with rounding to the nearest level.
     pub(crate) rounding: Rounding,
-    /// Weights that stay as they are, besides those that lie on no array.
+    /// Further weights that are not quantized, besides those that lie on no array.
     pub(crate) keep: &'a [PathPattern],
-    /// What the document says was asked for.
+    /// The settings of the run, for the document.
     pub(crate) config: Value,
     /// Command line that repeats the run.
     pub(crate) reproduce: String,
@@ -61,7 +61,7 @@ pub(crate) struct CompressionJob<'a> {
 }
 
 impl WithTask for CompressionJob<'_> {
-    /// Nothing where it was stopped: then nothing is kept.
+    /// Nothing if it was stopped; then no file is kept.
     type Output = Result<Option<Results>>;
 
     fn run<N: Network, P: TaskParts<N>>(self, network: N, parts: P) -> Result<Option<Results>> {
@@ -84,7 +84,7 @@ impl WithTask for CompressionJob<'_> {
         };
         let before = clock.time("before", || judged(&network, &weights))?;
         let mut methods = vec![row("before", before)];
-        // What stays as it is computed with keeps the levels that the recipe gives it.
+        // Weights that are not quantized keep the levels of the recipe.
         let network = programmed(&network, self.kept(&network, &weights));
         let mut tried = |way: Rounding| -> Result<Option<(N, f64)>> {
             let rounded = clock.time(way.name(), || self.round(&network, way, &plan, &training))?;
@@ -128,7 +128,7 @@ impl CompressionJob<'_> {
         self.stop.load(Ordering::SeqCst)
     }
 
-    /// Paths of matrix weights that are to stay: those on no array, and those that were named.
+    /// Paths of matrix weights that are not quantized: those on no array, and those that were named.
     fn stays<N: Network>(&self, network: &N, weights: &WeightPlan) -> BTreeSet<String> {
         let on_arrays = weights.placement().on_arrays(network);
         let mut stays = matrix_weights(network);
@@ -139,13 +139,13 @@ impl CompressionJob<'_> {
         stays
     }
 
-    /// The levels that are asked for, for all weights but those that stay.
+    /// The requested levels, for all other weights.
     fn plan<N: Network>(&self, network: &N, weights: &WeightPlan) -> WeightPlan {
         let stays = self
             .stays(network, weights)
             .into_iter()
             .map(PathPattern::new);
-        // A pattern that names nothing is refused with them.
+        // A pattern that matches no weight is refused together with the others.
         let stays = stays.chain(self.keep.iter().cloned());
         let plan = WeightPlan::from(self.quantization)
             .with_placement(weights.placement().clone())
@@ -153,7 +153,7 @@ impl CompressionJob<'_> {
         stays.fold(plan, |plan, path| plan.with_bits(path, None))
     }
 
-    /// The levels of the recipe, for the weights that stay alone.
+    /// The levels of the recipe, only for the weights that are not quantized.
     fn kept<N: Network>(&self, network: &N, weights: &WeightPlan) -> WeightPlan {
         let stays = self.stays(network, weights);
         let mut others = matrix_weights(network);
@@ -163,7 +163,7 @@ impl CompressionJob<'_> {
         others.fold(weights.clone(), |plan, path| plan.with_bits(path, None))
     }
 
-    /// `network` on its levels; nothing where it was stopped.
+    /// `network` after quantization; nothing if it was stopped.
     fn round<N: Network, T: Learn<N>>(
         &self,
         network: &N,
@@ -178,7 +178,7 @@ impl CompressionJob<'_> {
             rounding,
             group: self.group,
         };
-        // The nearest level asks for no data.
+        // Rounding to the nearest level needs no data.
         let batches = match rounding {
             Rounding::Nearest => None,
             Rounding::Gptq { .. } => Some(Batches::new(training, BATCH, self.device)?),
@@ -194,7 +194,7 @@ impl CompressionJob<'_> {
         if let Some(error) = unread.into_inner() {
             return Err(error.into());
         }
-        // Without all of its data the rounding may refuse, or be another one.
+        // With only part of its data the rounding may fail or differ, so being stopped is checked first.
         match self.stopped() {
             true => Ok(None),
             false => Ok(Some(rounded?)),

@@ -1,4 +1,4 @@
-//! The main job: the same network trained plain, with Gaussian and with right-censored noise, judged on chips.
+//! The demo: one network, trained without noise, with Gaussian noise and with right-censored noise, and judged on chips.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -27,29 +27,29 @@ use crate::report::{
 /// Settings of the demo.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct DemoConfig {
-    /// Seed of everything.
+    /// Seed of all draws.
     pub(crate) seed: u64,
     /// The network.
     pub(crate) lenet: LeNetConfig,
     /// The items.
     pub(crate) data: DataConfig,
-    /// The training, the same for every method.
+    /// The training. It is the same for all methods.
     pub(crate) training: TrainingConfig,
     /// What is compared.
     pub(crate) methods: Vec<DemoMethod>,
     /// Chips that choose the noise of a method, on the validation items.
     pub(crate) choosing_chips: u64,
-    /// The chips' variation.
+    /// The variation of the chips.
     pub(crate) deployment: Variation,
     /// Chips per method.
     pub(crate) chips: u64,
-    /// σ of the curve of the metric against σ.
+    /// The values of σ in the curve of the metric against σ.
     pub(crate) sweep: Vec<f64>,
     /// Chips per point of that curve.
     pub(crate) sweep_chips: u64,
-    /// The hardware that the networks are put on as well.
+    /// The hardware on which the networks are judged too.
     pub(crate) hardware: String,
-    /// Chips per method on it.
+    /// Chips per method on this hardware.
     pub(crate) hardware_chips: u64,
 }
 
@@ -131,7 +131,7 @@ impl DemoConfig {
     }
 }
 
-/// Runs the demo; `None` where `stop` ended it.
+/// Runs the demo; `None` if `stop` ended it.
 pub(crate) fn run(
     config: &DemoConfig,
     device: &Device,
@@ -339,7 +339,7 @@ fn train_all<N: Network, T: Learn<N>, O: StudyObserver>(
             .iter()
             .flat_map(|method| method.noises.iter().map(|noise| (&method.name, noise)))
             .map(|(name, noise)| {
-                // Not a clone: clones share the running ranges of the activations.
+                // Not a clone, because clones share the running ranges of activations.
                 let network = network.valid().train();
                 let (recipe, device) = (config.recipe(*noise), &device);
                 let mut follower = observer.training(name);

@@ -1,11 +1,11 @@
-//! In which settings two runs differ, by name.
+//! The settings that differ between two runs, by name.
 
 use serde_json::Value;
 
-/// How much of a value is shown.
+/// Most characters of a value that are shown.
 const SHOWN: usize = 40;
 
-/// The settings in which `there` and `here` differ, by their path, with both values; empty where they are the same.
+/// The settings that differ between `there` and `here`, by path, with both values; empty if none differ.
 pub(crate) fn differences(there: &Value, here: &Value) -> Vec<String> {
     let mut found = Vec::new();
     collect("", there, here, &mut found);
@@ -47,7 +47,7 @@ fn collect(path: &str, there: &Value, here: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// A value in few characters.
+/// A short form of a value.
 fn brief(value: &Value) -> String {
     let text = match value {
         Value::String(text) => text.clone(),

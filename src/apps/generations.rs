@@ -1,5 +1,5 @@
-//! The files of a store that changes as a whole: each change writes new ones, under the number of the next generation, and one small file that is
-//! replaced in one step says which generation holds.
+//! The files of a store that changes as a whole. Each change writes new files, whose names contain the number of the next generation. Then one small
+//! file, which says which generation is valid, is replaced in one step.
 
 use std::path::{Path, PathBuf};
 
@@ -10,28 +10,28 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// A kind of store: the small file that says which generation holds, and the words of messages. The file is a JSON object with the keys
-/// `schema` and `generation`, and with those of its kind.
+/// A kind of store: the name of the small file that says which generation is valid, and words for messages. The file is a JSON object with the keys
+/// `schema` and `generation`, and further keys of its kind.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StoreKind {
     /// The name of the file.
     pub(crate) manifest: &'static str,
     pub(crate) schema: &'static str,
-    /// "there is no … in FOLDER".
+    /// Completes "there is no … in FOLDER".
     pub(crate) is: &'static str,
-    /// The command that makes one, which ends with the option for the folder.
+    /// The command that makes such a store. It ends with the option for the folder.
     pub(crate) made_by: &'static str,
-    /// "hint: …", for files that are damaged or of another version.
+    /// Completes "hint: …", for files that are damaged or of another version.
     pub(crate) again: &'static str,
 }
 
 impl StoreKind {
-    /// Whether `folder` holds such a store.
+    /// Whether there is such a store in `folder`.
     pub(crate) fn is_in(&self, folder: &Path) -> bool {
         self.path(folder).is_file()
     }
 
-    /// Whether the files in `folder` are those of such a store, of any version, and thus no documents of a user.
+    /// Whether the files in `folder` belong to such a store of any version, so that they are no documents of the user.
     pub(crate) fn owns(&self, folder: &Path) -> bool {
         let format = self
             .schema
@@ -43,10 +43,10 @@ impl StoreKind {
         folder.join(self.manifest)
     }
 
-    /// What the small file of the store in `folder` says.
+    /// Reads the small file of the store in `folder`.
     ///
     /// # Errors
-    /// A folder without a store, and a file that is damaged or of another version.
+    /// A folder without a store; a file that is damaged or of another version.
     pub(crate) fn read<T: DeserializeOwned>(&self, folder: &Path) -> Result<T> {
         let found = serde_json::from_value::<T>(self.value(folder)?);
         found.with_context(|| self.damaged(folder))
@@ -60,7 +60,7 @@ impl StoreKind {
         let path = self.path(folder);
         let found: Value =
             serde_json::from_slice(&fs_err::read(&path)?).with_context(|| self.damaged(folder))?;
-        // The schema is read first, so that a store of another version is refused for its age.
+        // The schema is compared first, so that a store of another version is refused for its version.
         if found["schema"] != self.schema {
             bail!(
                 "{} is of format {}, this version reads {}; hint: {}",
@@ -78,7 +78,7 @@ impl StoreKind {
         format!("{} is damaged; hint: {}", path.display(), self.again)
     }
 
-    /// The error of a store whose files were not written together.
+    /// The error of a store whose files do not belong together.
     pub(crate) fn mixed_up(&self, folder: &Path) -> Error {
         let path = self.path(folder);
         anyhow!(
@@ -88,10 +88,10 @@ impl StoreKind {
         )
     }
 
-    /// Makes `manifest` what the store in `folder` says, in one step.
+    /// Replaces the small file of the store in `folder` by `manifest`, in one step.
     ///
     /// # Errors
-    /// A file that cannot be written; the store is then as it was.
+    /// A file that cannot be written. The store is then unchanged.
     pub(crate) fn write(&self, folder: &Path, manifest: &impl Serialize) -> Result<()> {
         let text = serde_json::to_string_pretty(manifest)? + "\n";
         Ok(write_bytes(&self.path(folder), text.as_bytes())?)
@@ -101,7 +101,7 @@ impl StoreKind {
 /// The vectors `name` of `generation` in `folder`.
 ///
 /// # Errors
-/// Files that are damaged, or of another origin than `origin`: [`StoreKind::mixed_up`].
+/// Damaged files, or files whose origin is not `origin`: [`StoreKind::mixed_up`].
 pub(crate) fn vectors(
     (kind, folder): (&StoreKind, &Path),
     (name, generation): (&str, u64),
@@ -114,7 +114,7 @@ pub(crate) fn vectors(
     }
 }
 
-/// Writes the vectors `name` of `generation` into `folder`, in place of what a process left that was killed.
+/// Writes the vectors `name` of `generation` into `folder`. They replace what a killed process may have left.
 ///
 /// # Errors
 /// Files that cannot be written.
@@ -131,11 +131,11 @@ pub(crate) fn write_vectors(
     Ok(save_vector_store(&part, vectors, origin)?)
 }
 
-/// Removes the files and folders in `folder` that are called one of `names`, followed by the number of another generation than `generation` and perhaps
-/// an ending.
+/// Removes files and folders in `folder` whose name is one of `names`, followed by the number of another generation than `generation` and possibly an
+/// ending.
 ///
 /// # Errors
-/// What the operating system refuses.
+/// Errors of the operating system.
 pub(crate) fn remove_others(folder: &Path, names: &[&str], generation: u64) -> Result<()> {
     for entry in fs_err::read_dir(folder)? {
         let path = entry?.path();

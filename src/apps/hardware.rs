@@ -1,4 +1,4 @@
-//! A network on a hardware: from a name or a file to what the results document says.
+//! A network on a hardware: from a name or a file to the entries of the results document.
 
 use std::path::Path;
 
@@ -12,17 +12,17 @@ use toml::{Table, Value};
 
 use crate::report::CostSummary;
 
-/// Training items that ranges are set on, unless told.
+/// Default number of training items on which ranges are set.
 pub(crate) const CALIBRATION_ITEMS: usize = 128;
 
-/// A hardware and the name that reports call it.
+/// A hardware, and its name in reports.
 #[derive(Clone, Debug)]
 pub(crate) struct NamedHardware {
     pub(crate) name: String,
     pub(crate) hardware: Hardware,
 }
 
-/// A memory cell, the name that reports call it, and the TOML that describes it.
+/// A memory cell, its name in reports, and the TOML that describes it.
 #[derive(Clone, Debug)]
 pub(crate) struct NamedDevice {
     pub(crate) name: String,
@@ -30,14 +30,14 @@ pub(crate) struct NamedDevice {
     pub(crate) description: String,
 }
 
-/// The key of a table of measurements as text, and that of the file that holds it.
+/// The keys of a table of measurements: as text, and as the file that holds it.
 const CSV: &str = "csv";
 const CSV_FILE: &str = "csv_file";
 
 /// The hardware that `text` names: a preset, or a file.
 ///
 /// # Errors
-/// A text that is neither, a file that cannot be read or is no hardware.
+/// For a text that is neither, a file that cannot be read, or a file that describes no hardware.
 pub(crate) fn open_hardware(text: &str) -> Result<NamedHardware> {
     if accelerators().any(|name| name == text) {
         return Ok(NamedHardware {
@@ -62,10 +62,10 @@ pub(crate) fn open_hardware(text: &str) -> Result<NamedHardware> {
     })
 }
 
-/// The memory cell that `text` names, a preset, a TOML file or a table as CSV, its name and its description.
+/// The memory cell that `text` names (a preset, a TOML file or a table as CSV), its name and its description.
 ///
 /// # Errors
-/// A text that is none of them, a file that cannot be read or is no device.
+/// For a text that is none of them, a file that cannot be read, or a file that describes no device.
 pub(crate) fn open_device(text: &str) -> Result<NamedDevice> {
     if let Ok(description) = MemoryDevice::preset_text(text) {
         return Ok(NamedDevice {
@@ -97,7 +97,7 @@ pub(crate) fn open_device(text: &str) -> Result<NamedDevice> {
         false => read_description(path)?,
     };
     let device = MemoryDevice::from_toml(&description).with_context(|| text.to_string())?;
-    // A file is not taken for the device that comes with the program under its name.
+    // A file must not be confused with the preset of the same name.
     let mut name = path.file_stem().unwrap_or(path.as_os_str());
     if MemoryDevice::preset_names().any(|preset| preset == name) {
         name = path.file_name().unwrap_or(name);
@@ -109,11 +109,11 @@ pub(crate) fn open_device(text: &str) -> Result<NamedDevice> {
     })
 }
 
-/// The text of the TOML file at `path`. Where it names a table of measurements, `csv_file = "cells.csv"`, `csv` holds the lines of
-/// that file instead: names are relative to the folder of `path`, and what is recorded of a run holds all that it depends on.
+/// The text of the TOML file at `path`. If it names a file with measurements, as in `csv_file = "cells.csv"`, that entry is replaced by `csv` with the
+/// lines of the file. The path is relative to the folder of `path`. The settings of a run thus contain everything that the run depends on.
 fn read_description(path: &Path) -> Result<String> {
     let text = fs_err::read_to_string(path)?;
-    // Where the text is no TOML, reading the device or the hardware says what is wrong with it.
+    // If the text is no TOML, the later reading of the device or hardware reports the error.
     let Ok(mut table) = text.parse::<Table>() else {
         return Ok(text);
     };
@@ -122,7 +122,7 @@ fn read_description(path: &Path) -> Result<String> {
     Ok(if found { table.to_string() } else { text })
 }
 
-/// Puts the lines of every `csv_file` into its table, and says whether there was one.
+/// Replaces every `csv_file` by the lines of the file, and says whether there was one.
 fn inline(table: &mut Table, folder: &Path) -> Result<bool> {
     let mut found = false;
     if let Some(file) = table.get(CSV_FILE).cloned() {
@@ -151,7 +151,7 @@ fn inline(table: &mut Table, folder: &Path) -> Result<bool> {
     Ok(found)
 }
 
-/// The first `items` items of `training`, which ranges are set on.
+/// The first `items` items of `training`, on which ranges are set.
 ///
 /// # Errors
 /// Those of [`Task::batch`].
@@ -164,10 +164,10 @@ pub(crate) fn calibration<T: Task>(
     Ok(Batches::new(&items, CALIBRATION_ITEMS, device)?)
 }
 
-/// What `mapped` costs, where its hardware says and a layer lies on it: a network that is digital throughout takes no array.
+/// The cost of `mapped`, if its hardware describes costs and at least one layer lies on arrays. A fully digital network uses no array.
 ///
 /// # Errors
-/// What the cost model refuses.
+/// Errors of the cost model.
 pub(crate) fn cost<N: Network>(mapped: &MappedNetwork<N>) -> Result<Option<CostSummary>> {
     let hardware = mapped.hardware();
     let layers = mapped.shapes();

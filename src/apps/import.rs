@@ -1,4 +1,4 @@
-//! A state dict of PyTorch becomes a checkpoint.
+//! Converts a PyTorch state dict to a checkpoint.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -19,19 +19,19 @@ use serde_json::Value;
 use super::study::{self, Clock};
 use crate::report::{DataSummary, Document, Figures, MethodResults, Results, RunCommand};
 
-/// Imports one network; it is what [`WithTask::run`] is given.
+/// Imports one network. It is passed to [`WithTask::run`].
 pub(crate) struct ImportJob<'a> {
-    /// The weights by their names in PyTorch.
+    /// The weights, by their names in PyTorch.
     pub(crate) weights: StateDict,
-    /// The network, its task and its data, where there are any.
+    /// The network, its task and, if known, its data.
     pub(crate) recipe: &'a Recipe,
-    /// Where its accuracy is measured; nowhere where absent.
+    /// The items on which the accuracy is measured; if absent, nothing is measured.
     pub(crate) source: Option<&'a DataSource>,
-    /// Training items that ranges of activations are set on, of a network that needs them.
+    /// Number of training items on which ranges of activations are set, if the network needs them.
     pub(crate) calibration: Option<usize>,
     /// Test items.
     pub(crate) test: Amount,
-    /// What the document says was asked for.
+    /// The settings of the run, for the document.
     pub(crate) config: Value,
     /// Command line that repeats the run.
     pub(crate) reproduce: String,
@@ -39,7 +39,7 @@ pub(crate) struct ImportJob<'a> {
     pub(crate) out: PathBuf,
     /// Called before the first file is written.
     pub(crate) begin: &'a dyn Fn() -> Result<()>,
-    /// Called with how many of how many items have set ranges.
+    /// Called with the number of items that have passed, and the number of all, while ranges are set.
     pub(crate) calibrated: &'a dyn Fn(usize, usize),
     /// Where the network computes.
     pub(crate) device: &'a Device,
@@ -47,11 +47,11 @@ pub(crate) struct ImportJob<'a> {
     pub(crate) stop: &'a AtomicBool,
 }
 
-/// Items that pass at a time where ranges are set.
+/// Items that pass at a time while ranges are set.
 const BATCH: usize = 64;
 
 impl WithTask for ImportJob<'_> {
-    /// Nothing where it was stopped: then nothing is kept.
+    /// Nothing if it was stopped; then no file is kept.
     type Output = Result<Option<Results>>;
 
     fn run<N: Network, P: TaskParts<N>>(mut self, network: N, parts: P) -> Result<Option<Results>> {
@@ -85,7 +85,7 @@ impl ImportJob<'_> {
         self.stop.load(Ordering::SeqCst)
     }
 
-    /// `network` with its ranges of activations set, where they are to be; nothing where it was stopped.
+    /// `network` with ranges of activations, if they must be set; nothing if it was stopped.
     fn calibrate<N: Network, P: TaskParts<N>>(&self, network: N, parts: &P) -> Result<Option<N>> {
         let (Some(items), Some(source)) = (self.calibration, self.source) else {
             return Ok(Some(network));
@@ -109,7 +109,7 @@ impl ImportJob<'_> {
         )?)
     }
 
-    /// What is found about `network` on the test items, and these.
+    /// Judges `network` on the test items, and gives these too.
     fn judge<N: Network, P: TaskParts<N>>(
         &self,
         network: &N,
@@ -124,7 +124,7 @@ impl ImportJob<'_> {
         Ok((test, found))
     }
 
-    /// Writes the checkpoint and the recipe, and gives the document.
+    /// Writes the checkpoint and the recipe, and makes the document.
     fn keep<N: Network, P: TaskParts<N>>(
         self,
         network: &N,

@@ -1,4 +1,4 @@
-//! A file of finished work: it says what it is of, refuses to go on for anything else, and is written as a whole.
+//! A file of finished work. It records the settings of the work, refuses to be continued with other settings, and is written as a whole.
 
 use std::path::PathBuf;
 
@@ -11,18 +11,18 @@ use serde_json::{Map, Value};
 
 use super::differences::differences;
 
-/// What a file holds, as its key and in the words of messages.
+/// The kind of work in a file: its key, and words for messages.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Work {
-    /// The key of the work, beside `of`.
+    /// The key of the work. The key `of` holds its settings.
     pub(crate) key: &'static str,
-    /// "PATH is not …".
+    /// Completes "PATH is not …".
     pub(crate) is: &'static str,
-    /// "PATH holds … of other settings".
+    /// Completes "PATH holds … of other settings".
     pub(crate) holds: &'static str,
 }
 
-/// Where finished work is kept, and everything that it depends on: a resumed run must say the same.
+/// The path of finished work, and all settings that the work depends on. A resumed run must have the same settings.
 #[derive(Debug)]
 pub(crate) struct KeptFile {
     path: PathBuf,
@@ -35,10 +35,10 @@ impl KeptFile {
         Self { path, of, work }
     }
 
-    /// What an earlier run left; nothing without `resume`, or where there is no file.
+    /// The work that an earlier run left; nothing without `resume`, or if there is no file.
     ///
     /// # Errors
-    /// A file that cannot be read, that holds something else, or the work of other settings.
+    /// A file that cannot be read, that is of another kind, or whose settings differ.
     pub(crate) fn read<T: DeserializeOwned>(&self, resume: bool) -> Result<Option<T>> {
         if !resume || !self.path.exists() {
             return Ok(None);
@@ -61,7 +61,7 @@ impl KeptFile {
         serde_json::from_value(work).map(Some).with_context(other)
     }
 
-    /// Keeps `work` in place of what was there, and creates the folder where there is none.
+    /// Replaces the file by `work`. The folder is created if necessary.
     ///
     /// # Errors
     /// A file that cannot be written.

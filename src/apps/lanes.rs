@@ -1,4 +1,4 @@
-//! Independent jobs side by side, each on its share of the cores.
+//! Runs independent jobs side by side, each on its share of the cores.
 
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use anyhow::Result;
 use rayon::ThreadPoolBuilder;
 
-/// Does `work` on every job, on `lanes` at a time; after an error, or once `stop` is set, no other job begins.
+/// Calls `work` for every job, `lanes` jobs at a time. After an error, or once `stop` is set, no further job begins.
 ///
-/// A lane is a thread pool of its own: a small network does not fill several cores, but several networks do.
+/// A lane is a thread pool of its own. One small network cannot use several cores, but several networks can.
 ///
 /// # Errors
 /// One of the errors of `work`.
@@ -51,7 +51,7 @@ mod tests {
 
     use super::*;
 
-    /// The jobs that were done of twenty, and how it ended.
+    /// Runs twenty jobs; gives those that were done, and the result.
     fn done(
         lanes: usize,
         stop: bool,

@@ -1,4 +1,4 @@
-//! A network on a hardware: how its layers are used, and what they cost.
+//! Maps a network to a hardware: how its layers are used, and their cost.
 
 use std::path::PathBuf;
 
@@ -15,22 +15,22 @@ use super::stored_weights::load_stored;
 use super::study::{self, Clock};
 use crate::report::{Document, Mapping, MappingData};
 
-/// Maps one checkpoint; its network is what [`WithTask::run`] is given.
+/// Maps one checkpoint. Its network is passed to [`WithTask::run`].
 #[derive(Debug)]
 pub(crate) struct MappingJob<'a> {
-    /// Folder of the checkpoint; none of a network that is built with its weights.
+    /// Folder of the checkpoint; none if the network is built together with its weights.
     pub(crate) checkpoint: Option<PathBuf>,
     /// Its recipe.
     pub(crate) recipe: &'a Recipe,
-    /// Items that show how layers are used.
+    /// The source of items that pass once, to find out how layers are used.
     pub(crate) source: DataSource,
-    /// How many of them, from the first training item.
+    /// How many of them, from the first training item on.
     pub(crate) items: usize,
-    /// Name of the accelerator: a preset, or a file without its ending.
+    /// Name of the accelerator: a preset, or the name of a file without its ending.
     pub(crate) accelerator: String,
-    /// What it is.
+    /// The accelerator.
     pub(crate) hardware: Hardware,
-    /// What the document says about the network.
+    /// The settings of the network, for the document.
     pub(crate) config: Value,
     /// Command line that repeats the run.
     pub(crate) reproduce: String,
@@ -43,7 +43,7 @@ impl WithTask for MappingJob<'_> {
 
     fn run<N: Network, P: TaskParts<N>>(self, network: N, parts: P) -> Result<Mapping> {
         let mut clock = Clock::new();
-        // What cannot be costed is refused before any work.
+        // A hardware without costs is refused before any work.
         let accelerator = self.hardware.accelerator()?;
         let network = load_stored(self.checkpoint.as_deref(), network, &parts)?;
         let task = clock.time("data", || {

@@ -1,4 +1,4 @@
-//! The jobs of the verbs: from settings to a results document, without a terminal.
+//! The jobs of the verbs: from settings to a results document, without using the terminal.
 
 mod comparison;
 pub(crate) mod compression;

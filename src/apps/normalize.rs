@@ -1,4 +1,4 @@
-//! How a network of another program sees its inputs.
+//! How inputs are normalized for a network of another program.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crossburn_checkpoints::write_bytes;
 use crossburn_training::data::{DataSource, Normalization};
 use serde::Deserialize;
 
-/// Means and standard deviations of channels: networks see `(x - mean) / std`, where a byte counts as `byte / 255`.
+/// Means and standard deviations of channels. Networks see `(x - mean) / std`; a byte counts as `byte / 255`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Normalize {
     mean: String,
@@ -20,7 +20,7 @@ impl Normalize {
     /// `source` with this normalization.
     ///
     /// # Errors
-    /// A source that has one already or takes none, and numbers that cannot be used.
+    /// For a source that has a normalization already or takes none, and for unusable numbers.
     pub(crate) fn of(&self, source: &DataSource) -> Result<DataSource> {
         Ok(source.normalized(&self.mean, &self.std)?)
     }
@@ -50,20 +50,21 @@ impl FromStr for Normalize {
     }
 }
 
-/// What a TOML file beside a model says of it.
+/// The TOML file beside a model.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Beside {
-    /// Means and standard deviations, as after `--normalize`.
+    /// Means and standard deviations, as for `--normalize`.
     normalize: String,
 }
 
-/// `source` as the network in the file `model` sees it: by its own normalization, or by the one that a file beside the model names.
+/// `source` with the normalization of the network in the file `model`: the source's own one if it was asked for, otherwise the one in the file beside the
+/// model.
 ///
 /// # Errors
-/// A file beside the model that cannot be read or says something else, and a normalization that `source` does not take.
+/// A file beside the model that cannot be read or has other content; a normalization that `source` does not take.
 pub(crate) fn as_seen_by(model: &Path, source: DataSource) -> Result<DataSource> {
-    // What is asked for wins.
+    // A normalization that was asked for is preferred.
     if source.is_normalized() {
         return Ok(source);
     }
@@ -75,13 +76,13 @@ pub(crate) fn as_seen_by(model: &Path, source: DataSource) -> Result<DataSource>
     }
 }
 
-/// The file beside `model` that says how the network sees its inputs.
+/// The path of the TOML file beside `model`.
 pub(crate) fn beside_path(model: &Path) -> PathBuf {
     model.with_added_extension("toml")
 }
 
-/// Writes the file beside `model` for a network that sees the items of `source` by `normalization`; none where it sees them as they
-/// are, or where the source allows no other.
+/// Writes the file beside `model`, so that later runs see the items of `source` with `normalization`. Nothing is written if values are not
+/// normalized, or if the source takes no other normalization.
 ///
 /// # Errors
 /// A file that cannot be written.
@@ -109,10 +110,10 @@ pub(crate) fn write_beside(
     Ok(write_bytes(&beside_path(model), text.as_bytes())?)
 }
 
-/// The normalization that `MODEL.onnx.toml` beside `MODEL.onnx` names, where there is such a file.
+/// The normalization in `MODEL.onnx.toml` beside `MODEL.onnx`, if that file exists.
 ///
 /// # Errors
-/// A file that cannot be read or says something else.
+/// A file that cannot be read or has other content.
 fn beside(model: &Path) -> Result<Option<Normalize>> {
     let path = beside_path(model);
     if !path.is_file() {
@@ -135,7 +136,7 @@ fn beside(model: &Path) -> Result<Option<Normalize>> {
 mod tests {
     use super::*;
 
-    /// What an export writes is what the verbs read; procedural digits have one normalization and take no other.
+    /// The verbs read what an export writes. Procedural digits have a fixed normalization.
     #[test]
     fn a_file_beside_a_model_is_written_where_its_data_ask_for_one() {
         let folder = tempfile::tempdir().unwrap();
@@ -172,7 +173,7 @@ mod tests {
         let normalize: Normalize = "1,2,3/4,5,6".parse().unwrap();
         let once = normalize.of(&source).unwrap();
         assert_eq!(once.to_string(), "cifar10:DIR?mean=1,2,3&std=4,5,6");
-        // A command that is repeated gives it twice.
+        // A repeated command contains it twice.
         assert_eq!(normalize.of(&once).unwrap(), once);
         let other: Normalize = "1,2,3/4,5,7".parse().unwrap();
         assert!(other.of(&once).is_err());
@@ -183,7 +184,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let model = folder.path().join("net.onnx");
         assert_eq!(beside(&model).unwrap(), None);
-        // A recipe of that name has nothing to do with it.
+        // A recipe of that name is not a file about the model.
         std::fs::write(folder.path().join("net.toml"), "seed = 1\n").unwrap();
         assert_eq!(beside(&model).unwrap(), None);
         let file = folder.path().join("net.onnx.toml");

@@ -1,4 +1,4 @@
-//! A population of chips, drawn with progress, and kept on disk chip by chip so that an interrupted run resumes.
+//! Draws a population of chips with progress. Finished chips are kept on disk, so that an interrupted run can resume.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::kept_file::{KeptFile, Work};
 
-/// How often finished chips go to disk while a population is drawn.
+/// Time between two writes of finished chips while a population is drawn.
 const SAVE_EVERY: Duration = Duration::from_secs(2);
 
 const CHIPS: Work = Work {
@@ -25,14 +25,14 @@ const CHIPS: Work = Work {
     holds: "chips",
 };
 
-/// Finished chips of a run, in a file.
+/// Finished chips of a run, kept in a file.
 #[derive(Debug)]
 pub(crate) struct ChipStore {
     file: KeptFile,
     finished: Mutex<Finished>,
 }
 
-/// What is finished, and when it last went to disk.
+/// Finished chips, and the time of the last write.
 #[derive(Debug)]
 struct Finished {
     /// Chip → metric.
@@ -41,7 +41,7 @@ struct Finished {
 }
 
 impl ChipStore {
-    /// The store at `path`, empty or, with `resume`, with what an earlier run of the same settings left.
+    /// The store at `path`. It is empty or, with `resume`, holds what an earlier run with the same settings left.
     ///
     /// # Errors
     /// Those of [`KeptFile::read`].
@@ -57,19 +57,19 @@ impl ChipStore {
         })
     }
 
-    /// What is finished: the number of a piece of work, such as a chip, with its result.
+    /// Finished work: the number of a piece, such as a chip, and its result.
     pub(crate) fn finished(&self) -> BTreeMap<u64, f64> {
         self.lock().chips.clone()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Finished> {
-        // A panic elsewhere cannot leave a half-inserted chip.
+        // A panic elsewhere cannot leave a half-inserted chip, so a poisoned lock is usable.
         self.finished
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Keeps a chip; writes the file at the first and then now and again. A failed write is reported by
+    /// Keeps a chip. The file is written at the first chip, and later from time to time. An error of writing is reported by
     /// [`save`](Self::save) at the end.
     pub(crate) fn keep(&self, chip: u64, metric: f64) {
         let mut finished = self.lock();
@@ -89,23 +89,23 @@ impl ChipStore {
     }
 }
 
-/// What is drawn, and who follows it.
+/// The population to draw, and callbacks.
 pub(crate) struct Draw<'a, N> {
     /// What makes the chips.
     pub(crate) fab: &'a dyn Fab<N>,
     /// Seed of the population.
     pub(crate) seed: u64,
-    /// Chip numbers.
+    /// Numbers of the chips.
     pub(crate) chips: Range<u64>,
-    /// Where finished chips are kept, if anywhere.
+    /// The store for finished chips, if there is one.
     pub(crate) store: Option<&'a ChipStore>,
-    /// Hears of every finished chip.
+    /// Called after every finished chip.
     pub(crate) on_chip: &'a (dyn Fn() + Sync),
     /// Ends the run early.
     pub(crate) stop: &'a AtomicBool,
 }
 
-/// Draws the population; `None` where it was stopped (what is finished is then in the store).
+/// Draws the population; `None` if it was stopped. Finished chips are then in the store.
 pub(crate) fn draw<N: Network, T: Learn<N>>(
     evaluation: &Evaluation<N, T>,
     draw: &Draw<'_, N>,
@@ -138,7 +138,7 @@ pub(crate) fn draw<N: Network, T: Learn<N>>(
     Ok(Some(population.judged_by(evaluation.metric().better)))
 }
 
-/// The runs of chip numbers in `chips` that are not finished.
+/// Ranges of chip numbers in `chips` that are not finished.
 fn gaps(chips: &Range<u64>, finished: &BTreeMap<u64, f64>) -> Vec<Range<u64>> {
     let mut gaps = Vec::new();
     let mut start = chips.start;

@@ -1,13 +1,13 @@
-//! Tuned prompts in arrays: each domain's virtual tokens, found by a key.
+//! Tuned prompts in arrays: the virtual tokens of each domain, found by a key.
 //!
 //! ```text
-//! STORE/prompts.json     which model, encoder and cells; the prompts; which generation holds
-//! STORE/keys-N/          a vector for each prompt: the mean of those of the texts that it was tuned on
+//! STORE/prompts.json     model, encoder and cells; the prompts; the valid generation
+//! STORE/keys-N/          a vector for each prompt: the mean of the vectors of the texts that it was tuned on
 //! STORE/tokens-N/        a vector for each virtual token
 //! ```
 //!
-//! A text is embedded as the keys are, the key that is most like it says which prompt, and the prompt is read from the cells of the chip with their
-//! errors. This is the form with a key beside the prompt of "NVCiM-PT: an NVCiM-assisted prompt tuning framework for edge LLMs", DATE 2025.
+//! A text is embedded in the same way as the keys. The most similar key selects the prompt, and the prompt is read from the cells of the chip, with
+//! their errors. This is the variant with a key beside each prompt of "NVCiM-PT: an NVCiM-assisted prompt tuning framework for edge LLMs", DATE 2025.
 
 use std::path::Path;
 
@@ -30,7 +30,7 @@ const KIND: StoreKind = StoreKind {
 const KEYS: &str = "keys-";
 const TOKENS: &str = "tokens-";
 
-/// What is settled when a store is made.
+/// Settings that are fixed when a store is made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PromptSettings {
@@ -38,7 +38,7 @@ pub(crate) struct PromptSettings {
     pub(crate) model: String,
     /// The name of the memory cells.
     pub(crate) device: String,
-    /// The population of the chips.
+    /// Seed of the population of chips.
     pub(crate) seed: u64,
 }
 
@@ -51,7 +51,7 @@ struct StoredPrompt {
     tokens: Vec<EntryId>,
 }
 
-/// `prompts.json`.
+/// The content of `prompts.json`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Manifest {
@@ -70,11 +70,11 @@ pub(crate) struct PromptStore {
     generation: u64,
 }
 
-/// A prompt as a chip gives it.
+/// A prompt as it is read from a chip.
 pub(crate) struct FetchedPrompt {
-    /// The name of the prompt whose key comes first on the chip.
+    /// The name of the prompt whose key has the highest score on the chip.
     pub(crate) name: String,
-    /// The name of that which comes first in an ideal search.
+    /// The name of the prompt whose key has the highest score in an ideal search.
     pub(crate) ideal: String,
     /// The score of the key on the chip.
     pub(crate) score: f32,
@@ -83,10 +83,10 @@ pub(crate) struct FetchedPrompt {
 }
 
 impl PromptStore {
-    /// An empty store for a model of `width`, which is not on disk yet.
+    /// An empty store for a model of width `width`. It is not on disk yet.
     ///
     /// # Errors
-    /// A setting that cannot be.
+    /// An invalid setting.
     pub(crate) fn new(
         settings: PromptSettings,
         width: usize,
@@ -109,7 +109,7 @@ impl PromptStore {
     /// The store in `folder`.
     ///
     /// # Errors
-    /// A folder without one, and files that are damaged or do not belong together.
+    /// A folder without a store; files that are damaged or do not belong together.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
         let manifest: Manifest = KIND.read(folder)?;
         let origin = manifest.settings.origin();
@@ -131,10 +131,10 @@ impl PromptStore {
         })
     }
 
-    /// Refuses prompts of another language model, by the checksum of its weights and its width.
+    /// Refuses prompts of another language model, compared by the checksum of its weights and by its width.
     ///
     /// # Errors
-    /// What to do about it.
+    /// If the model differs, with a remedy.
     pub(crate) fn require_model(&self, model: &str, width: usize) -> Result<()> {
         match self.settings.model == model && self.tokens.dimension() == width {
             true => Ok(()),
@@ -144,11 +144,11 @@ impl PromptStore {
         }
     }
 
-    /// Puts the virtual tokens `[tokens, width]` under `name`, in place of what has that name. Their key is the mean of the vectors of `texts`. Returns
-    /// how many numbers are larger than those of the first prompt, and clipped.
+    /// Stores the virtual tokens `[tokens, width]` under `name`, and replaces a prompt of that name. Their key is the mean of the vectors of `texts`. Returns
+    /// how many numbers were clipped, because they are larger than those of the first prompt.
     ///
     /// # Errors
-    /// Texts in which the encoder finds no word, and those of the store.
+    /// If the encoder finds no word in the texts, and errors of the store.
     pub(crate) fn put(&mut self, name: &str, texts: &[&str], tokens: &[f32]) -> Result<u64> {
         let key = key(texts)?;
         let clipped = self.tokens.clipped();
@@ -168,15 +168,15 @@ impl PromptStore {
         Ok(self.tokens.clipped() - clipped)
     }
 
-    /// Prompts in the store.
+    /// Number of prompts in the store.
     pub(crate) fn len(&self) -> usize {
         self.prompts.len()
     }
 
-    /// Writes it to `folder`, which is there.
+    /// Writes the store to `folder`, which must exist.
     ///
     /// # Errors
-    /// Files that cannot be written; the store on disk is then as it was.
+    /// Files that cannot be written. The store on disk is then unchanged.
     pub(crate) fn save(&mut self, folder: &Path) -> Result<()> {
         let generation = self.generation + 1;
         let origin = self.settings.origin();
@@ -194,14 +194,14 @@ impl PromptStore {
         remove_others(folder, &[KEYS, TOKENS], generation)
     }
 
-    /// The prompt whose key is most like `text` on chip `chip`, as its cells hold it.
+    /// The prompt whose key is most similar to `text` on chip `chip`, with the values that its cells hold.
     ///
     /// # Errors
-    /// A text in which the encoder finds no word, and those of the store.
+    /// If the encoder finds no word in the text, and errors of the store.
     pub(crate) fn fetch(&self, text: &str, chip: u64) -> Result<FetchedPrompt> {
         let key = key(&[text])?;
         let queries = QuantizedQueries::new(&key, self.keys.dimension(), self.keys.config())?;
-        // Keys and tokens lie on cells of their own, whose errors are other draws.
+        // Keys and tokens are on separate cells, whose errors are drawn separately.
         let cells_of = |part: &str| ChipSeed::new(self.settings.seed ^ path_hash(part), chip);
         let keys = self.keys.program(cells_of("keys of prompts"))?;
         let on_chip = keys.search(&queries, 1)?.concat();
@@ -230,7 +230,7 @@ impl PromptStore {
 }
 
 impl PromptSettings {
-    /// The same for the vectors alone.
+    /// The settings that the stored vectors depend on.
     fn origin(&self) -> StoreOrigin {
         StoreOrigin {
             model: self.model.clone(),
@@ -240,10 +240,10 @@ impl PromptSettings {
     }
 }
 
-/// The mean of the vectors of `texts`, of length 1: what their prompt is found by.
+/// The mean of the vectors of `texts`, scaled to length 1: the key of their prompt.
 ///
 /// # Errors
-/// Texts in which the encoder finds no word.
+/// If the encoder finds no word in the texts.
 pub(crate) fn key(texts: &[&str]) -> Result<Vec<f32>> {
     let encoder = TextEncoder::hashed_ngrams();
     let mut sums = vec![0.0f64; encoder.dimension()];
@@ -300,7 +300,7 @@ mod tests {
             (found.name.as_str(), found.ideal.as_str()),
             ("bread", "bread")
         );
-        // Steps of 1/127.
+        // Values are rounded to steps of 1/127.
         for (read, stored) in found.tokens.iter().zip([1.0, -0.5, 0.25, 0.0, 0.5, 1.0]) {
             assert!(
                 (read - stored).abs() <= 0.5 / 127.0 + 1e-6,
@@ -308,7 +308,7 @@ mod tests {
             );
         }
         assert_eq!(found.tokens.len(), 6);
-        // A name has one prompt, and a number beyond those of the first prompt is clipped and counted.
+        // A name has one prompt. A number larger than those of the first prompt is clipped and counted.
         assert_eq!(again.put("bread", &["loaves"], &[2.0, 0.5]).unwrap(), 1);
         again.save(folder).unwrap();
         let last = PromptStore::open(folder).unwrap();

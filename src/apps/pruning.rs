@@ -1,4 +1,4 @@
-//! A language model without its least important heads and channels, beside what it was.
+//! Prunes a language model: removes its least important heads and channels, and compares it with the original.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ use super::comparison::{BATCH, Comparison, row};
 use super::study::Clock;
 use crate::report::{DataSummary, Results};
 
-/// Which share of its heads and of its feed-forward channels a decoder loses, in every block.
+/// The share of heads and the share of feed-forward channels that are removed from every block.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Shares {
     heads: f64,
@@ -63,19 +63,19 @@ pub(crate) struct PruningJob<'a> {
     /// The model.
     pub(crate) model: &'a Path,
     pub(crate) shares: Shares,
-    /// Where texts come from, and the seed of procedural ones.
+    /// The source of texts; below, the seed of procedural ones.
     pub(crate) source: DataSource,
     pub(crate) seed: u64,
     pub(crate) texts: LanguageModellingConfig,
-    /// Training items that inputs are measured on; with none the weights alone decide.
+    /// Number of training items on which inputs are measured; with 0 only the weights decide.
     pub(crate) calibration: usize,
-    /// Test items; all where absent.
+    /// Number of test items; all if absent.
     pub(crate) items: Option<usize>,
-    /// What the document says was asked for.
+    /// The settings of the run, for the document.
     pub(crate) config: Value,
     /// Command line that repeats the run.
     pub(crate) reproduce: String,
-    /// Folder that receives the model.
+    /// Folder for the pruned model.
     pub(crate) out: PathBuf,
     pub(crate) device: &'a Device,
     /// Ends the work early.
@@ -83,13 +83,13 @@ pub(crate) struct PruningJob<'a> {
 }
 
 impl PruningJob<'_> {
-    /// Nothing where it was stopped: then nothing is kept.
+    /// Nothing if it was stopped; then no file is kept.
     pub(crate) fn run(self) -> Result<Option<Results>> {
         let mut clock = Clock::new();
         let base = BaseModel::open(self.model)?;
         let counts = Counts::new(base.config(), self.shares)?;
         let stored = LanguageModel::open(self.model)?;
-        // What no file can say is refused before the work.
+        // A configuration that no file can express is refused before the work.
         stored.pruned_document(&base.config().pruned(counts.heads, counts.channels))?;
         let (training, test) = clock.time("data", || self.data(&base))?;
         let decoder = base.decoder(self.device, None)?;
@@ -127,7 +127,7 @@ impl PruningJob<'_> {
         self.stop.load(Ordering::SeqCst)
     }
 
-    /// Texts to measure inputs on, and to judge by.
+    /// Texts on which inputs are measured, and texts for judging.
     fn data(&self, base: &BaseModel) -> Result<(LanguageModelling, LanguageModelling)> {
         let of = |corpus, most: usize| -> Result<LanguageModelling> {
             Ok(base.task(&corpus, &self.texts)?.split_at(most).0)
@@ -145,7 +145,7 @@ impl PruningJob<'_> {
         }
     }
 
-    /// Sums of squares of what the last matrices of attention and feed-forward layers receive.
+    /// Sums of squares of the inputs of the last matrices of attention and of feed-forward layers.
     fn squares(
         &self,
         decoder: &Decoder,
@@ -162,7 +162,7 @@ impl PruningJob<'_> {
     }
 }
 
-/// How many heads of key and value, and channels, every block keeps.
+/// Number of heads of keys and values, and of channels, that every block keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Counts {
     heads: usize,
@@ -183,7 +183,7 @@ impl Counts {
                     "--prune {what}={share} removes {} of {count}: a share from {:.2} to {:.2} removes some",
                     if removed == 0 { "none" } else { "all" },
                     (50.0 / count as f64).ceil() / 100.0,
-                    // The share that leaves half of one removes it as well: a half rounds up.
+                    // The share that would leave half a head removes this head too: a half rounds up.
                     (((count as f64 - 0.5) / count as f64 * 100.0).ceil() - 1.0) / 100.0,
                 );
             }
@@ -212,13 +212,13 @@ fn last_matrices(config: &DecoderConfig) -> BTreeSet<String> {
         .collect()
 }
 
-/// What stays of `decoder`: in every block as many heads and channels as `counts` says, those that add most to what the block gives.
+/// The heads and channels of `decoder` to keep: in every block as many as `counts` says, those that contribute most to its output.
 ///
-/// What an input of the last matrix of a part adds is measured by `Σ x² · Σ w²`, with the squares of the input in `squares` and of its weights;
-/// without `squares` by `Σ w²`. A head of key and value adds what the inputs of all heads of the query add that it serves.
+/// The contribution of an input of the last matrix is `Σ x² · Σ w²`: the sum of the squares of the input (in `squares`) times that of its weights;
+/// without `squares` it is `Σ w²`. A head of keys and values contributes the inputs of all heads of the query that use it.
 ///
 /// # Source
-/// Sun et al. 2024 (arXiv 2306.11695), equation 1, summed over the weights of an input.
+/// Sun et al. 2024 (arXiv 2306.11695), equation 1, summed over the weights of each input.
 fn kept(decoder: &Decoder, squares: &BTreeMap<String, Vec<f64>>, counts: Counts) -> Kept {
     let config = decoder.config();
     let weights = host_weights_at(decoder, &last_matrices(config));
@@ -249,7 +249,7 @@ fn kept(decoder: &Decoder, squares: &BTreeMap<String, Vec<f64>>, counts: Counts)
     }
 }
 
-/// The places of the `count` largest of `values`, in increasing order; of equals the first.
+/// The indices of the `count` largest of `values`, in increasing order. Of equal values, the first are taken.
 fn largest(values: &[f64], count: usize) -> Vec<usize> {
     let mut places: Vec<usize> = (0..values.len()).collect();
     places.sort_by(|a, b| values[*b].total_cmp(&values[*a]).then(a.cmp(b)));
@@ -328,7 +328,7 @@ mod tests {
             r#"{"width": 8, "heads": 4, "key_value_heads": 2, "layers": 1, "hidden_width": 4}"#;
         let sizes: DecoderSizes = serde_json::from_str(sizes).unwrap();
         let decoder = initialize(sizes.init(&Device::flex()).unwrap(), 1);
-        // Every row of the last matrices is as large as its number and one.
+        // The values of each row of the last matrices are its number plus one.
         let decoder = change_host_weights(
             decoder,
             &last_matrices(&sizes.config().unwrap()),
@@ -345,7 +345,7 @@ mod tests {
         let by_weights = kept(&decoder, &BTreeMap::new(), counts);
         assert_eq!(by_weights.key_value_heads, [vec![1]]);
         assert_eq!(by_weights.channels, [vec![2, 3]]);
-        // Σ w²: 1, 4, 9, 16 for each output. With these inputs: 20, 4, 18, 16.
+        // Σ w² is 1, 4, 9, 16 for each output. With these inputs, contributions are 20, 4, 18, 16.
         let squares = [
             (
                 output_of(0),

@@ -1,4 +1,4 @@
-//! A race of chips, followed, and kept on disk count by count so that an interrupted race resumes.
+//! Runs a race of chips with progress. Counts are kept on disk, so that an interrupted race can resume.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -13,20 +13,20 @@ use crossburn_training::{Evaluation, Learn};
 use super::population::ChipStore;
 use crate::report::{Known, RaceRoundSummary, RaceSummary};
 
-/// What is raced, and who follows it.
+/// A race's store and callbacks.
 pub(crate) struct Racing<'a> {
     pub(crate) race: &'a Race,
-    /// Where counts are kept.
+    /// The store of counts.
     pub(crate) store: &'a ChipStore,
-    /// Hears of every round: its chips, and the items it looks at.
+    /// Called before every round, with the number of its chips and the range of its items.
     pub(crate) on_round: &'a (dyn Fn(usize, &Range<usize>) + Sync),
-    /// Hears of every chip and how many items it has looked at.
+    /// Called for every chip, with the number of items that it was evaluated on.
     pub(crate) on_chip: &'a (dyn Fn(usize) + Sync),
     /// Ends the race early.
     pub(crate) stop: &'a AtomicBool,
 }
 
-/// Runs the race; `None` where it was stopped (what is finished is then in the store).
+/// Runs the race; `None` if it was stopped. Finished counts are then in the store.
 pub(crate) fn run<N: Network, T: Learn<N>>(
     evaluation: &Evaluation<N, T>,
     fab: &dyn Fab<N>,
@@ -47,8 +47,8 @@ struct Followed<'a> {
 }
 
 impl Followed<'_> {
-    /// The number under which a count is kept: that of the chip and of the first item. It does not depend on how many chips
-    /// race, so that a race of more chips goes on from here.
+    /// The number under which a count is kept. It is made of the chip and the first item. It does not depend on the number of chips, so that a race with more
+    /// chips can continue from here.
     fn number(&self, chip: ChipSeed, items: &Range<usize>) -> u64 {
         chip.index() * self.racing.race.config().items as u64 + items.start as u64
     }
@@ -71,7 +71,7 @@ impl RaceObserver for Followed<'_> {
     }
 }
 
-/// The numbers of a race.
+/// The results of a race, for the document.
 pub(crate) fn summarize(race: &Race, result: &RaceResult) -> RaceSummary {
     let config = race.config();
     let known = |bracket: Bracket| Known {

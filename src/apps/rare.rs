@@ -1,5 +1,5 @@
-//! Rare percentiles, by subset simulation and by importance sampling, followed, and kept on disk chip by chip so that an
-//! interrupted run resumes.
+//! Estimates rare percentiles by subset simulation and by importance sampling, with progress. Finished chips are kept on disk, so that an interrupted run
+//! can resume.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
@@ -21,23 +21,23 @@ use crate::report::{
     RareQuantileSummary, RareSummary,
 };
 
-/// The first chip of importance sampling: neither a plain population nor a subset simulation of the same seed draws it.
+/// The first chip of importance sampling. Neither a plain population nor a subset simulation with the same seed draws this chip.
 const FIRST_SHIFTED: u64 = 1 << 41;
 
-/// What is simulated, and who follows it.
+/// The store and callbacks of a simulation.
 pub(crate) struct Simulating<'a> {
     pub(crate) simulation: &'a SubsetSimulation,
     /// Where finished chips are kept.
     pub(crate) store: &'a ChipStore,
-    /// Hears of every level: its number, from 0, and the chips that it will evaluate.
+    /// Called before every level, with its number from 0 on and the number of its chips.
     pub(crate) on_level: &'a (dyn Fn(usize, usize) + Sync),
-    /// Hears of every finished chip.
+    /// Called after every finished chip.
     pub(crate) on_chip: &'a (dyn Fn() + Sync),
     /// Ends the simulation early.
     pub(crate) stop: &'a AtomicBool,
 }
 
-/// Runs the simulation on the chips of `fab`; `None` where it was stopped (what is finished is then in the store).
+/// Runs the simulation on the chips of `fab`; `None` if it was stopped. Finished chips are then in the store.
 pub(crate) fn run<N: Network, T: Learn<N>>(
     evaluation: &Evaluation<N, T>,
     fab: &dyn Fab<N>,
@@ -78,7 +78,7 @@ impl RareObserver for Followed<'_> {
     }
 }
 
-/// The numbers of a simulation of `chips` a level, on `items` test items.
+/// The results of a simulation with `chips` chips per level, on `items` test items.
 pub(crate) fn summarize(result: &RareResult, chips: usize, items: usize) -> RareSummary {
     RareSummary {
         chips,
@@ -125,22 +125,22 @@ pub(crate) fn pilot(direction: &Direction, plain: &PopulationSummary, better: Be
 pub(crate) struct Shifting<'a> {
     pub(crate) variation: &'a Variation,
     pub(crate) direction: &'a Direction,
-    /// What sets the shift.
+    /// The pilot, which determines the shift.
     pub(crate) pilot: Pilot,
     pub(crate) seed: u64,
-    /// How many are drawn.
+    /// Number of chips to draw.
     pub(crate) chips: u64,
     pub(crate) percentages: &'a [f64],
 }
 
 impl Shifting<'_> {
-    /// That of the rarest percentage.
+    /// The shift for the rarest percentage.
     pub(crate) fn shift(&self) -> f64 {
         let percentages = self.percentages.iter().copied();
         self.pilot.shift(percentages.fold(100.0, f64::min))
     }
 
-    /// Draws the chips; `None` where that was stopped (what is finished is then in the store).
+    /// Draws the chips; `None` if it was stopped. Finished chips are then in the store.
     pub(crate) fn run<N: Network, T: Learn<N>>(
         &self,
         evaluation: &Evaluation<N, T>,

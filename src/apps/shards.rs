@@ -1,4 +1,4 @@
-//! One population from its shards: which documents belong together, and what is missing.
+//! Merges the shards of a population: checks which documents belong together, and which chips are missing.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -10,16 +10,16 @@ use serde_json::Value;
 use super::differences::differences;
 use crate::report::{MethodResults, PopulationSummary, Results, RunCommand};
 
-/// Where the configuration of an evaluation holds the digests of its items.
+/// The key of the items' digests in the configuration of an evaluation.
 pub(crate) const DATA_DIGEST: &str = "data_digest";
 
-/// The settings that say which items an evaluation is of; a digest says it better.
+/// The settings that name the items of an evaluation. If there is a digest, it is compared instead.
 const DATA: [&str; 3] = ["data", "items", "data_seed"];
 
-/// The setting that says where chips were computed.
+/// The setting that names the device.
 const DEVICE: &str = "device";
 
-/// A document, and the name of its run in messages.
+/// A document, and its name in messages.
 pub(crate) struct Shard {
     pub(crate) name: String,
     pub(crate) results: Results,
@@ -28,19 +28,18 @@ pub(crate) struct Shard {
 /// The whole population.
 pub(crate) struct Merged {
     pub(crate) results: Results,
-    /// What is worth knowing about it.
+    /// Remarks for the user.
     pub(crate) notes: Vec<String>,
 }
 
 /// Merges the shards of one population; their order does not matter.
 ///
-/// Chips are merged that are of one version and commit of Crossburn and of the same settings: network, items (by content
-/// where documents have a digest of it, otherwise by name), variation or hardware, seed, number of chips. Other devices
-/// compute the same chips up to the rounding of sums, which is noted.
+/// Shards are merged if they are of the same version and commit of Crossburn and have the same settings: network, items (compared by content if there is a
+/// digest, otherwise by name), variation or hardware, seed, and number of chips. Another device computes the same chips up to the rounding of sums;
+/// this is noted.
 ///
 /// # Errors
-/// Names the two runs that do not belong together and what they differ in, chips that two runs hold, and chips that none
-/// holds.
+/// If two runs do not belong together (with the setting that differs), if two runs have the same chip, or if chips are missing.
 pub(crate) fn merge(mut shards: Vec<Shard>) -> Result<Merged> {
     let mut notes = Vec::new();
     let (first, others) = shards.split_first().context("there is no shard to merge")?;
@@ -98,7 +97,7 @@ fn require_evaluation(shard: &Shard, first: &Shard) -> Result<()> {
     }
 }
 
-/// Refuses a run whose chips are not those of the first.
+/// Refuses a run whose settings differ from those of the first.
 fn require_same(other: &Shard, first: &Shard, notes: &mut Vec<String>) -> Result<()> {
     let (there, here) = (&first.results, &other.results);
     let refuse = |found: String| -> Result<()> {
@@ -167,7 +166,7 @@ fn chips(population: &PopulationSummary) -> Range<u64> {
     population.first..population.first.saturating_add(population.chips as u64)
 }
 
-/// Refuses chips that two shards hold, and chips of `whole` that none holds; the shards are in the order of their chips.
+/// Refuses shards that share chips, and shards that lack chips of `whole`. The shards are in the order of their chips.
 fn require_whole(shards: &[Shard], whole: Option<u64>) -> Result<()> {
     let methods = shards[0].results.methods.len();
     for index in 0..methods {
@@ -217,7 +216,7 @@ fn require_whole(shards: &[Shard], whole: Option<u64>) -> Result<()> {
     Ok(())
 }
 
-/// One population from its parts, in the order of their chips.
+/// Joins the parts of a population, in the order of their chips.
 fn merged_population(
     parts: &[(&str, &MethodResults)],
     better: Better,
@@ -254,12 +253,12 @@ mod tests {
     use crate::report::{DataSummary, Document, Figures, Timing};
     use crossburn_noise::Metric;
 
-    /// The metric of a chip of a method.
+    /// The metric of a chip with a method.
     fn metric_of(method: usize, chip: u64) -> f64 {
         ((chip * 7 + method as u64 * 3) % 100) as f64 / 100.0
     }
 
-    /// A run of 30 chips in all, with two methods.
+    /// A shard of a run of 30 chips with two methods.
     fn shard(chips: Range<u64>) -> Shard {
         let method = |index: usize| MethodResults {
             name: format!("cell{index}"),
@@ -392,7 +391,7 @@ mod tests {
         other.results.config["data"] = json!("mnist:b");
         other.results.config["items"] = Value::Null;
         assert!(merge(vec![shard(0..10), other]).is_ok());
-        // Documents without a digest: only their names are known.
+        // Documents without a digest, where only names can be compared.
         let old = |chips: Range<u64>, data: &str| {
             let mut shard = shard(chips);
             shard.results.config["data"] = json!(data);

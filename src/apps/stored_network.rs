@@ -1,4 +1,4 @@
-//! A checkpoint on disk and what belongs to it.
+//! A checkpoint on disk, and the settings that belong to it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,34 +22,34 @@ use super::normalize::{self, Normalize};
 use super::stored_weights::load_stored;
 use super::study;
 
-/// What a checkpoint says of its network; the weights stay on disk.
+/// The description of a checkpoint's network; the weights stay on disk.
 #[derive(Debug)]
 pub(crate) struct StoredNetwork {
     pub(crate) folder: PathBuf,
-    /// Whether the folder is a checkpoint of this program, rather than a model of another one.
+    /// Whether the folder is a checkpoint of this program. Otherwise it is a model of another program.
     own: bool,
-    /// How a model of another program sees its inputs, where that is asked for.
+    /// The requested normalization of a model of another program.
     normalize: Option<Normalize>,
-    /// What the user should know of the graph of an ONNX file, line by line.
+    /// What the user should know about the graph of an ONNX file, line by line.
     pub(crate) notes: Vec<String>,
     pub(crate) manifest: Manifest,
     pub(crate) model: ModelConfig,
     pub(crate) recipe: Recipe,
-    /// The ONNX file of the network, where that is open already.
+    /// The ONNX file of the network, if it was opened already.
     graph: Option<Arc<OnnxFile>>,
 }
 
 impl StoredNetwork {
-    /// Refuses a network that is no `kind`, such as a classifier.
+    /// The error that the network is no `kind`, such as a classifier.
     pub(crate) fn is_no<T>(&self, kind: &str) -> Result<T> {
         bail!("{} is no {kind}", self.folder.display())
     }
 
-    /// The checkpoint at `path`, or the one inside the run folder there; or the model of another program there, which has neither
-    /// recipe nor data: a classifier in an ONNX file, or a language model, a folder of the Hugging Face hub or a GGUF file.
+    /// Opens the checkpoint at `path`, the one inside the run folder `path`, or a model of another program. Such a model has neither recipe nor data. It is a
+    /// classifier in an ONNX file, or a language model in a folder of the Hugging Face hub or in a GGUF file.
     ///
     /// # Errors
-    /// No checkpoint, or one that this version cannot read.
+    /// If there is no checkpoint, or this version cannot read it.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let folder = checkpoint_folder(path);
         if is_graph(&folder) {
@@ -68,7 +68,7 @@ impl StoredNetwork {
                 )
             })?;
         if let ModelConfig::Onnx(config) = &mut model {
-            // The checkpoint has its graph: the file that it is from may be gone.
+            // The checkpoint has a copy of its graph, because the original file may be gone.
             config.file = folder.join(GRAPH_FILE);
         }
         let recipe: Recipe =
@@ -93,7 +93,7 @@ impl StoredNetwork {
         })
     }
 
-    /// A classifier in an ONNX file.
+    /// Opens a classifier in an ONNX file.
     fn of_graph(file: PathBuf) -> Result<Self> {
         let model = ModelConfig::Onnx(OnnxConfig {
             file: file.clone(),
@@ -103,7 +103,7 @@ impl StoredNetwork {
             model: model.clone(),
             ..Recipe::own(1)
         };
-        // What cannot be read is refused before anything else is looked at.
+        // A file that cannot be read is refused before anything else is checked.
         let (graph, notes) = noted_graph(&file)?;
         let manifest = Manifest::new(
             study::json(&model)?,
@@ -155,10 +155,10 @@ impl StoredNetwork {
         })
     }
 
-    /// The same network, which sees its inputs normalized as `asked`, where something is asked.
+    /// The same network with normalized inputs, if `asked` is given.
     ///
     /// # Errors
-    /// A network that has learned with a normalization of its own.
+    /// If the network was trained with a normalization of its own.
     pub(crate) fn normalized(self, asked: Option<&Normalize>) -> Result<Self> {
         let Some(asked) = asked else {
             return Ok(self);
@@ -175,12 +175,12 @@ impl StoredNetwork {
         })
     }
 
-    /// The folder of the checkpoint, of a network of this program.
+    /// The folder of the checkpoint, if the network is of this program.
     pub(crate) fn checkpoint(&self) -> Option<&Path> {
         self.own.then_some(self.folder.as_path())
     }
 
-    /// Builds its network and hands it to `work`: see [`Recipe::build`].
+    /// Builds the network and passes it to `work`; see [`Recipe::build`].
     ///
     /// # Errors
     /// Those of [`Recipe::build`].
@@ -192,7 +192,7 @@ impl StoredNetwork {
         self.recipe.build_of(self.graph.clone(), device, work)
     }
 
-    /// The ONNX file `file`, which its network is from.
+    /// The ONNX file `file` of the network.
     ///
     /// # Errors
     /// A file that cannot be read.
@@ -203,7 +203,7 @@ impl StoredNetwork {
         }
     }
 
-    /// `network`, as its recipe built it, with its weights, and `parts` with what lies beside them.
+    /// Loads the weights into `network`, as its recipe built it, and into `parts` what is stored beside them.
     ///
     /// # Errors
     /// A checkpoint that cannot be read or does not fit.
@@ -211,10 +211,10 @@ impl StoredNetwork {
         load_stored(self.checkpoint(), network, parts)
     }
 
-    /// Refuses to look for data that came with the network where none did: a model of another program, or weights of one.
+    /// Refuses to read data that came with the network if there were none: it is, or its weights are, from another program.
     ///
     /// # Errors
-    /// The model.
+    /// That the model has no data.
     fn require_data(&self, source: &DataSource) -> Result<()> {
         let known = !matches!(self.model, ModelConfig::Own(_));
         if known && *source == DataSource::own() {
@@ -232,11 +232,11 @@ impl StoredNetwork {
         Ok(())
     }
 
-    /// The data that were asked for, or those of its training, by the conventions of its training. Checkpoints of earlier versions
-    /// have none: then those of the data hold.
+    /// The data that were asked for, or those of the training, in the conventions of the training. Checkpoints of earlier versions have no conventions; for
+    /// them the data's own are used.
     ///
     /// # Errors
-    /// A model without data of its own, and a manifest with conventions that this version cannot read.
+    /// If the model has no data, or if this version cannot read the manifest's conventions.
     pub(crate) fn source(&self, asked: Option<&DataSource>) -> Result<DataSource> {
         let mut source = asked.unwrap_or(&self.recipe.data.source).clone();
         self.require_data(&source)?;
@@ -253,10 +253,10 @@ impl StoredNetwork {
         })
     }
 
-    /// What its network has learned its samples by; checkpoints of earlier versions do not know.
+    /// The conventions in which the network has learned its samples; `None` for checkpoints of earlier versions.
     ///
     /// # Errors
-    /// A manifest with conventions that this version cannot read.
+    /// If this version cannot read the manifest's conventions.
     pub(crate) fn conventions(&self) -> Result<Option<Conventions>> {
         let conventions = self.manifest.conventions.clone();
         let read = conventions.map(serde_json::from_value).transpose();
@@ -268,29 +268,29 @@ impl StoredNetwork {
         })
     }
 
-    /// Refuses data that its task or its network does not fit, before any item is read; labels may be.
+    /// Refuses data that do not fit the task or the network, before any item is read. Labels may be read.
     ///
     /// # Errors
-    /// The checkpoint, with what does not fit.
+    /// Names the checkpoint, and what does not fit.
     pub(crate) fn check_data(&self, source: &DataSource) -> Result<()> {
         let checked = self.recipe.task.check(&self.model, source);
         checked.with_context(|| format!("{} does not fit {source}", self.folder.display()))
     }
 
-    /// Test items of `source`, see [`DataConfig::test_amount`](crossburn_training::DataConfig::test_amount).
+    /// The number of test items of `source`; see [`DataConfig::test_amount`](crossburn_training::DataConfig::test_amount).
     pub(crate) fn test_amount(&self, source: &DataSource, asked: Option<usize>) -> Amount {
         self.recipe.data.test_amount(source, asked)
     }
 
-    /// The first `most` items of its training set, or of the training items of another source; all where these are fewer.
+    /// The first `most` training items, or all if there are fewer.
     pub(crate) fn training_amount(&self, most: usize) -> Amount {
         Amount::up_to(self.recipe.data.train.map_or(most, |train| most.min(train)))
     }
 
-    /// The noise that it was trained with: what a search has found, or that of its recipe.
+    /// The noise of its training: the one that a search has found, or that of its recipe.
     ///
     /// # Errors
-    /// A manifest with a noise that this version cannot read.
+    /// If this version cannot read the manifest's noise.
     pub(crate) fn training_noise(&self) -> Result<Variation> {
         if let Some(noise) = &self.manifest.training_noise {
             return serde_json::from_value(noise.clone()).with_context(|| {
@@ -300,7 +300,7 @@ impl StoredNetwork {
                 )
             });
         }
-        // Checkpoints of earlier versions name the strength alone.
+        // Checkpoints of earlier versions give only the strength.
         let noise = self.recipe.noise;
         Ok(match self.manifest.metrics.get("training_sigma") {
             Some(sigma) if noise.sigma() != *sigma => noise.with_sigma(*sigma),
@@ -308,16 +308,16 @@ impl StoredNetwork {
         })
     }
 
-    /// The same network with the weights at `paths` digital as well.
+    /// The same network, but the weights at `paths` are digital too.
     pub(crate) fn with_digital(mut self, paths: &[PathPattern]) -> Self {
         self.recipe.arrays.digital.extend_from_slice(paths);
         self
     }
 
-    /// The same network, judged by `metric` where that is asked for.
+    /// The same network, judged by `metric` if one is given.
     ///
     /// # Errors
-    /// A task that does not have the metric.
+    /// If the task does not have the metric.
     pub(crate) fn judged_by(mut self, metric: Option<&str>) -> Result<Self> {
         if let Some(metric) = metric {
             self.recipe.task = self.recipe.task.judged_by(metric)?;
@@ -325,7 +325,7 @@ impl StoredNetwork {
         Ok(self)
     }
 
-    /// A document with what is said of arrays, grids and pruning, where something is.
+    /// Adds to a document the settings of arrays, quantization and pruning, if there are any.
     pub(crate) fn with_arrays(&self, mut document: Value) -> Result<Value> {
         if !self.recipe.arrays.is_default() {
             document["arrays"] = study::json(&self.recipe.arrays)?;
@@ -339,7 +339,7 @@ impl StoredNetwork {
         Ok(document)
     }
 
-    /// Which of its weights lie on arrays, and how they are quantized: those of a chip are not.
+    /// Which weights lie on arrays, and how they are quantized. The weights of a chip are not quantized again.
     pub(crate) fn weights<N: Network>(&self) -> WeightPlan {
         let weights = self.recipe.weights::<N>();
         match self.manifest.programmed {
@@ -349,17 +349,17 @@ impl StoredNetwork {
     }
 }
 
-/// Opens the graph in `file`; beside it, what of it is not used, and what of it never varies.
+/// Opens the graph in `file`. Also gives notes: which of its parts are not used, and which never vary.
 ///
 /// # Errors
-/// A graph that cannot be read.
+/// If the graph cannot be read.
 pub(crate) fn noted_graph(file: &Path) -> Result<(Arc<OnnxFile>, Vec<String>)> {
     let graph = OnnxFile::open(file)?;
     let notes = graph_notes(file, &graph.network(&Device::flex())?);
     Ok((Arc::new(graph), notes))
 }
 
-/// What of the graph in `file` is not used, and what of it never varies, line by line.
+/// Notes about the graph in `file`: which of its parts are not used, and which never vary.
 fn graph_notes(file: &Path, network: &OnnxNetwork) -> Vec<String> {
     let (file, mut notes) = (file.display(), Vec::new());
     if let [used, unused @ ..] = network.outputs()
@@ -380,7 +380,7 @@ fn graph_notes(file: &Path, network: &OnnxNetwork) -> Vec<String> {
     notes
 }
 
-/// Whether a path is that of an ONNX file.
+/// Whether `path` names an ONNX file.
 fn is_graph(path: &Path) -> bool {
     let graph = path
         .extension()

@@ -1,4 +1,4 @@
-//! A network with the weights and the companions of its checkpoint.
+//! Loads a checkpoint into a network.
 
 use std::path::Path;
 
@@ -7,8 +7,8 @@ use crossburn_checkpoints::load_checkpoint;
 use crossburn_models::Network;
 use crossburn_training::TaskParts;
 
-/// `network` with the weights of `checkpoint`, whose companions `parts` take. Where there is no checkpoint, the network has its
-/// weights already: it was built from a folder of another program.
+/// Loads the weights of `checkpoint` into `network`, and what is stored beside them into `parts`. Without a checkpoint, the network has its weights
+/// already: it was built from the folder of another program.
 ///
 /// # Errors
 /// A checkpoint that cannot be read or does not fit.

@@ -1,4 +1,4 @@
-//! Pieces that every results document is made of.
+//! Parts that every results document consists of.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -19,7 +19,7 @@ use crate::report::{AlsoMeasured, DataSummary, EpochRow, Figures, SweepPoint, Ti
 
 pub(crate) use crate::report::CONFIDENCE;
 
-/// The version and commit that documents carry.
+/// The version and commit in documents.
 pub(crate) fn version() -> (String, Option<String>) {
     (
         env!("CARGO_PKG_VERSION").to_string(),
@@ -27,7 +27,7 @@ pub(crate) fn version() -> (String, Option<String>) {
     )
 }
 
-/// What the checkpoint of a network that `recipe` describes says, with the data that it was judged on.
+/// The manifest of the checkpoint of a network that `recipe` describes, with the data on which it was judged.
 pub(crate) fn manifest(recipe: &Recipe, data: &DataSummary) -> Result<Manifest> {
     let manifest = Manifest::new(
         json(&recipe.model)?,
@@ -41,7 +41,7 @@ pub(crate) fn manifest(recipe: &Recipe, data: &DataSummary) -> Result<Manifest> 
     })
 }
 
-/// Recipe and manifest of a network that was made of a stored one without training and is not quantized again, judged on the first `items` test
+/// Recipe and manifest of a network that was made from a stored one without training, and is not quantized again. It was judged on the first `items` test
 /// items of `source`.
 pub(crate) fn made_of(
     manifest: &Manifest,
@@ -55,13 +55,13 @@ pub(crate) fn made_of(
     }
     recipe.data.source = source.clone();
     recipe.data.test = Some(items);
-    // What rested in training is other weights now.
+    // The weights that were frozen in training are different weights now.
     let mut manifest = manifest.clone().with_resting([]).with_programmed_weights();
     manifest.recipe = json(&recipe)?;
     Ok((recipe, manifest))
 }
 
-/// A method's name in tables: its own, or that of the noise that it injects.
+/// The name of a method in tables: its own, or that of its training noise.
 pub(crate) fn method_name(recipe: &Recipe) -> String {
     match (&recipe.method, recipe.noise.distribution.name()) {
         (Method::NoiseInjection {}, _) if recipe.hardware.is_some() => "hardware-aware".to_string(),
@@ -71,7 +71,7 @@ pub(crate) fn method_name(recipe: &Recipe) -> String {
     }
 }
 
-/// What a network met in training, as documents say it: its noise, or the hardware of its steps.
+/// What a network was trained with, for documents: its noise, or the hardware of its steps.
 pub(crate) fn training_noise(recipe: &Recipe, noise: &Variation) -> Result<Value> {
     let Some(hardware) = &recipe.hardware else {
         return json(noise);
@@ -94,7 +94,7 @@ pub(crate) fn json(value: &impl Serialize) -> Result<Value> {
     Ok(serde_json::to_value(value)?)
 }
 
-/// One point of the curve of the metric against σ.
+/// A point of the curve of the metric against σ.
 pub(crate) fn sweep_point(sigma: f64, population: &Population) -> Result<SweepPoint> {
     Ok(SweepPoint {
         sigma,
@@ -106,13 +106,13 @@ pub(crate) fn sweep_point(sigma: f64, population: &Population) -> Result<SweepPo
     })
 }
 
-/// The metric of what is learned from, where it is another one than that of what is judged.
+/// The metric of the items to learn from, if it differs from that of the items to judge.
 pub(crate) fn other_metric<T: Task>(learned: &T, judged: &T) -> Option<Metric> {
     let metric = learned.metric();
     (metric != judged.metric()).then_some(metric)
 }
 
-/// What items are taken for, in the document's form.
+/// A table of labels and decisions, in the form of documents.
 pub(crate) fn confusion(found: Confusion) -> ConfusionMatrix {
     let counts = found.counts.into_iter();
     ConfusionMatrix {
@@ -123,13 +123,13 @@ pub(crate) fn confusion(found: Confusion) -> ConfusionMatrix {
     }
 }
 
-/// The network in charts.
+/// The name of the network without variation in charts.
 const QUIET: &str = "without variation";
 
-/// Charts and pictures of a network without variation in the document's form.
+/// Charts and pictures of a network without variation, in the form of documents.
 ///
 /// # Errors
-/// A picture that cannot be encoded.
+/// If a picture cannot be encoded.
 pub(crate) fn figures(found: crossburn_training::Figures) -> Result<Figures> {
     let mut charts = found.charts;
     for trace in charts.iter_mut().flat_map(|chart| &mut chart.traces) {
@@ -141,10 +141,10 @@ pub(crate) fn figures(found: crossburn_training::Figures) -> Result<Figures> {
     })
 }
 
-/// Pictures in the document's form.
+/// Pictures in the form of documents.
 ///
 /// # Errors
-/// A picture that cannot be encoded.
+/// If a picture cannot be encoded.
 pub(crate) fn sheet(found: Pictures) -> Result<PictureSheet> {
     let row = |row: PictureRow| -> Result<PictureSheetRow> {
         let panels = row.panels.iter();
@@ -163,13 +163,13 @@ pub(crate) fn sheet(found: Pictures) -> Result<PictureSheet> {
     })
 }
 
-/// Other numbers of a network in the document's form.
+/// Further metrics of a network, in the form of documents.
 pub(crate) fn also(found: Vec<(Metric, f64)>) -> Vec<AlsoMeasured> {
     let entry = |(metric, value)| AlsoMeasured { metric, value };
     found.into_iter().map(entry).collect()
 }
 
-/// A training curve in the document's form.
+/// A training curve in the form of documents.
 pub(crate) fn curve(records: &[EpochRecord]) -> Vec<EpochRow> {
     records
         .iter()
@@ -184,17 +184,17 @@ pub(crate) fn curve(records: &[EpochRecord]) -> Vec<EpochRow> {
         .collect()
 }
 
-/// Who follows a study of several trainings.
+/// Follows a study of several trainings.
 pub(crate) trait StudyObserver: Sync {
     /// Follows the training of one method.
     type Training: TrainingObserver + Send;
     /// Called before a method is trained.
     fn training(&self, method: &str) -> Self::Training;
-    /// Called before `chips` chips of a method are evaluated; the result is called once per finished chip.
+    /// Called before `chips` chips of a method are evaluated. The returned function is called after each finished chip.
     fn chips(&self, method: &str, chips: u64) -> Box<dyn Fn() + Sync + '_>;
 }
 
-/// Wall time by stage.
+/// Wall time of each stage.
 #[derive(Debug)]
 pub(crate) struct Clock {
     stages: BTreeMap<String, f64>,
@@ -215,7 +215,7 @@ impl Clock {
         result
     }
 
-    /// The document's timing part.
+    /// The document's entry for timing.
     pub(crate) fn timing(self) -> Timing {
         Timing {
             seconds: self.stages,

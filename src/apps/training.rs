@@ -1,4 +1,4 @@
-//! A training: from a recipe to a checkpoint and the results document.
+//! Runs a training: from a recipe to a checkpoint and a results document.
 
 use std::path::{Path, PathBuf};
 
@@ -16,19 +16,19 @@ use crossburn_training::{
 use super::study::{self, Clock};
 use crate::report::{DataSummary, Document, MethodResults, Results, RunCommand};
 
-/// Folder of the state for resuming, in the run folder.
+/// Folder of the state for resuming, inside the run folder.
 pub(crate) const STATE_FOLDER: &str = "resume";
-/// Folder of the checkpoint, in the run folder.
+/// Folder of the checkpoint, inside the run folder.
 const CHECKPOINT_FOLDER: &str = "checkpoint";
 
-/// Trains one network; it is what [`WithTask::run`] is given.
+/// Trains one network. It is passed to [`WithTask::run`].
 pub(crate) struct TrainingJob<'a> {
     pub(crate) recipe: &'a Recipe,
-    /// The recipe as a file, with every default.
+    /// The recipe as a file, with all defaults.
     pub(crate) resolved: &'a str,
-    /// Go on from what an interrupted training has left in the run folder.
+    /// Whether to continue an interrupted training in the run folder.
     pub(crate) resume: bool,
-    /// The run folder, which exists and belongs to the job.
+    /// The run folder. It exists and is used by this job alone.
     pub(crate) out: &'a Path,
     /// The device, without autodiff.
     pub(crate) device: &'a Device,
@@ -39,11 +39,11 @@ pub(crate) struct TrainingJob<'a> {
 
 /// How a training ended.
 pub(crate) enum Training {
-    /// It was stopped before an epoch had finished: nothing is kept.
+    /// It was stopped before the first epoch had finished. Nothing is kept.
     Nothing,
-    /// It was stopped after this many epochs, which are kept.
+    /// It was stopped after this number of epochs, which are kept.
     Part(usize),
-    /// It is done.
+    /// It has finished.
     Whole {
         results: Box<Results>,
         /// The folder of the checkpoint.
@@ -170,7 +170,7 @@ impl WithTask for TrainingJob<'_> {
 }
 
 impl TrainingJob<'_> {
-    /// Whether the run folder holds a training that this one is to replace: its recipe stays beside its weights until then.
+    /// Whether the run folder holds another training, which this one will replace. Until then its recipe stays beside its weights.
     fn replaces_another(&self, state: &Path) -> bool {
         let kept = kept_recipe(state).ok().flatten();
         kept.is_some_and(|kept| kept != *self.recipe) || self.out.join(CHECKPOINT_FOLDER).exists()

@@ -1,4 +1,4 @@
-//! Bits for every layer of a trained network: from its checkpoint to a recipe for training at these widths, and the document.
+//! Chooses bits for every layer of a trained network: from its checkpoint to a recipe for training with these widths, and to the document.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -23,22 +23,22 @@ use super::study::{self, Clock};
 use crate::report::draw::quantity::kib;
 use crate::report::{DataSummary, Document, JudgedWidths, WidthRow, Widths};
 
-/// Chooses the widths of one network; it is what [`WithTask::run`] is given.
+/// Chooses the widths for one network. It is passed to [`WithTask::run`].
 #[derive(Debug)]
 pub(crate) struct WidthsJob<'a> {
     /// Folder of the checkpoint.
     pub(crate) checkpoint: Option<&'a Path>,
-    /// The run that training at these widths starts from.
+    /// The run from which training with these widths starts.
     pub(crate) run: PathBuf,
     /// Its recipe.
     pub(crate) recipe: &'a Recipe,
-    /// Its weights, and how they are pruned.
+    /// The source of items.
     pub(crate) source: DataSource,
-    /// The widths to choose from.
+    /// The widths that are allowed.
     pub(crate) widths: &'a [WeightBits],
-    /// What limits the choice; a size is that of the whole network.
+    /// The limit for the choice. A size is that of the whole network.
     pub(crate) budget: WidthBudget,
-    /// What the document says was asked for.
+    /// The settings of the run, for the document.
     pub(crate) config: Value,
     /// Command line that repeats the run.
     pub(crate) reproduce: String,
@@ -54,7 +54,7 @@ pub(crate) struct WidthsJob<'a> {
 const BATCH: usize = 128;
 
 impl WithTask for WidthsJob<'_> {
-    /// Nothing where it was stopped: then nothing is kept.
+    /// Nothing if it was stopped; then no file is kept.
     type Output = Result<Option<Widths>>;
 
     fn run<N: Network, P: TaskParts<N>>(self, network: N, parts: P) -> Result<Option<Widths>> {
@@ -163,7 +163,7 @@ impl WithTask for WidthsJob<'_> {
 }
 
 impl WidthsJob<'_> {
-    /// Grids as the recipe has them where it says something of them; else one for each output channel.
+    /// The quantization of the recipe, if it sets one; otherwise one scale for each output channel.
     fn quantization(&self) -> QuantizationConfig {
         let said = self.recipe.quantization;
         match said.granularity == Granularity::PerTensor
@@ -178,7 +178,7 @@ impl WidthsJob<'_> {
     }
 }
 
-/// Bits of all numbers but the weights of `layers`, 32 each, and of the scales of these.
+/// Bits of everything except the weights of `layers`: 32 for each other number, including the scales of `layers`.
 fn other_bits<N: Network>(
     network: &N,
     plan: &WeightPlan,

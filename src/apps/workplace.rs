@@ -1,47 +1,47 @@
-//! Where a job works, and who follows it.
+//! The folder and device of a job, and its observer.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use burn::tensor::Device;
 
-/// Where a job works, and who follows it.
+/// The folder, device and limits of a job.
 #[derive(Clone, Copy)]
 pub(crate) struct Workplace<'a> {
-    /// The run folder, which exists and belongs to the job.
+    /// The run folder. It exists and is used by this job alone.
     pub(crate) out: &'a Path,
     /// The device, without autodiff.
     pub(crate) device: &'a Device,
-    /// Chips of a population that compute side by side there.
+    /// Number of chips of a population that compute side by side on the device.
     pub(crate) side_by_side: usize,
-    /// Go on from what an earlier run of the same settings has left in the folder.
+    /// Whether to continue from what an earlier run with the same settings has left in the folder.
     pub(crate) resume: bool,
     /// Ends the job early.
     pub(crate) stop: &'a AtomicBool,
     pub(crate) observer: &'a dyn JobObserver,
 }
 
-/// Who follows a job.
+/// Follows a job.
 pub(crate) trait JobObserver {
-    /// A stage of `total` pieces of work begins, each of which is a `unit`. It ends when what is given back is dropped.
+    /// Called when a stage of `total` pieces of work begins; `unit` names a piece. The stage ends when the returned value is dropped.
     fn stage(&self, name: &str, total: u64, unit: &str) -> Box<dyn Stage>;
 
-    /// Hears a line that the user should know.
+    /// Called with a line for the user.
     fn note(&self, line: &str);
 }
 
-/// How far a stage is.
+/// The progress of a stage.
 pub(crate) trait Stage: Sync {
-    /// `pieces` more are done.
+    /// `pieces` more pieces are finished.
     fn advance(&self, pieces: u64);
 
-    /// `pieces` are done in all.
+    /// `pieces` pieces are finished in total.
     fn advance_to(&self, pieces: u64);
 
-    /// The stage has `pieces` more than was known.
+    /// The stage has `pieces` more pieces than it was known to have.
     fn lengthen(&self, pieces: u64);
 
-    /// `pieces` are left.
+    /// `pieces` pieces remain.
     fn leave(&self, pieces: u64);
 
     /// Shows `text` beside the progress.

@@ -207,9 +207,14 @@ enum Outcome {
     Interrupted,
 }
 
+/// The parser of the command line, with every verb and option. It runs nothing.
+pub fn parser() -> clap::Command {
+    command_line::parser()
+}
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let typed = command_line::parser().get_matches_from(command_line::typed());
+    let typed = parser().get_matches_from(command_line::typed());
     let arguments = Arguments::from_arg_matches(&typed).unwrap_or_else(|error| error.exit());
     let set_up = arguments.verb.process().map(ProcessArguments::set_up);
     let result = set_up.unwrap_or(Ok(())).and_then(|()| arguments.verb.run());
@@ -228,6 +233,15 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Ends a run that can resume: notes `kept`, a sentence without its end, and the command that continues.
+fn resumable(kept: &str) -> Outcome {
+    note(&format!(
+        "{kept}: continue with `{}`",
+        command_line::resumed()
+    ));
+    Outcome::Interrupted
 }
 
 /// Prints a line for the user on stderr, unless `--quiet` was given.

@@ -9,7 +9,7 @@ use crossburn_training::data::DataSource;
 use super::progress::Follower;
 use super::run_setup::{RunArguments, expect_kept, holds_kept, run_folder};
 use super::study::run_study;
-use super::{Outcome, command_line, finish, note};
+use super::{Outcome, command_line, finish, note, resumable};
 use crate::apps::edge_llm::StudyFile;
 use crate::apps::reproduce::{
     self, EcgPaper, Experiment, Extent, FlNasPaper, FrcsynPaper, Kpp, LcdaPaper, MriPaper,
@@ -221,11 +221,7 @@ impl Reproduce {
             return Ok(Outcome::Interrupted);
         }
         let Some(mut results) = results else {
-            note(&format!(
-                "the finished trainings are kept: continue with `{}`",
-                command_line::resumed()
-            ));
-            return Ok(Outcome::Interrupted);
+            return Ok(resumable("the finished trainings are kept"));
         };
         let data = data.map(|data| ("data", data.to_string()));
         let seeds = Some(("seeds", seeds.to_string()));

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use super::process::ProcessArguments;
 use super::progress::Follower;
 use super::run_setup::{RunArguments, expect_kept, holds_kept, name_after, run_folder};
-use super::{Outcome, command_line, finish, note};
+use super::{Outcome, command_line, finish, note, resumable};
 use crate::apps::edge_llm::{self, StudyFile, StudyPlace};
 
 /// Compare ways to make a language model personal, within the limits of a device
@@ -96,13 +96,10 @@ pub(super) fn run_study(
         made_by: verb,
     };
     let Some(mut document) = edge_llm::run(study, &place, &Follower::new(&run))? else {
-        note(&match holds_kept(&run.out, &["cells"]) {
-            true => format!(
-                "the finished cells are kept: continue with `{}`",
-                command_line::resumed()
-            ),
-            false => "no cell has finished: start again".to_string(),
-        });
+        if holds_kept(&run.out, &["cells"]) {
+            return Ok(resumable("the finished cells are kept"));
+        }
+        note("no cell has finished: start again");
         return Ok(Outcome::Interrupted);
     };
     document.reproduce = command_line::repeated(resolved);

@@ -17,7 +17,7 @@ use super::process::is_quiet;
 use super::progress::{Dashboard, EpochLines};
 use super::recipe_file::{Setting, read_recipe};
 use super::run_setup::{RunArguments, expect_kept, note_files, note_preparation, run_folder};
-use super::{Outcome, command_line, finish, note, print};
+use super::{Outcome, command_line, finish, note, print, resumable};
 use crate::apps::normalize::{self, Normalize};
 use crate::apps::training::{STATE_FOLDER, Training, TrainingJob};
 
@@ -181,12 +181,8 @@ pub(super) fn start(
             return Ok(Outcome::Interrupted);
         }
         Training::Part(epochs) => {
-            note(&format!(
-                "{epochs} of {} epochs are kept: continue with `{}`",
-                recipe.epochs(),
-                command_line::resumed(),
-            ));
-            return Ok(Outcome::Interrupted);
+            let all = recipe.epochs();
+            return Ok(resumable(&format!("{epochs} of {all} epochs are kept")));
         }
     };
     finish(&place.out, &*results, following.json)?;

@@ -179,7 +179,7 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
             false => None,
         };
         Ok(Figures {
-            charts: task.charts(&varied),
+            charts: task.charts_of_chip(&varied),
             pictures,
         })
     }

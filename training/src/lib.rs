@@ -121,7 +121,7 @@ pub use task::{
     Bias, Cleansed, Cleansing, Compared, CurvePoint, FaceOutput, FaceVectors, Faces, Head,
     Sampling, Verification, VerificationConfig, VerificationMetric, accuracy_by_folds,
     best_threshold, cosine, curve, fnmr_at_fmr, gap_to_real, group_accuracies,
-    interval_over_people, intervals_over_people, trade_off,
+    interval_over_people, intervals_over_people, mean_direction, trade_off,
 };
 pub use trainer::{Run, Trained, kept_recipe, train};
 pub use weight_gradients::values;

@@ -1,4 +1,4 @@
-//! The functions on the tape.
+//! Gradients of the functions on the tape.
 
 use burn::backend::Autodiff;
 use burn::backend::autodiff::NodeId;
@@ -11,7 +11,7 @@ use burn::backend::tensor::FloatTensor;
 use super::Function;
 use super::backend::ActivationKernel;
 
-/// The derivative is taken from the argument.
+/// Functions whose derivative is computed from the argument.
 #[derive(Debug)]
 struct OfArgument;
 
@@ -35,7 +35,7 @@ impl<B: ActivationKernel> Backward<B, 1> for OfArgument {
     }
 }
 
-/// The derivative is taken from the result.
+/// Functions whose derivative is computed from the result.
 #[derive(Debug)]
 struct OfResult;
 
@@ -61,7 +61,7 @@ impl<B: ActivationKernel> Backward<B, 1> for OfResult {
 impl<B: ActivationKernel, C: CheckpointStrategy> ActivationKernel for Autodiff<B, C> {
     fn activation(input: FloatTensor<Self>, function: Function) -> FloatTensor<Self> {
         if function.derives_from_result() {
-            // The argument is let go, so that the result may take its place.
+            // The argument is released, so that the result can take its memory.
             let (input, node) = input.into_parts();
             let output = B::activation(input, function);
             return match OfResult.prepare::<C>([node]).compute_bound().stateful() {

@@ -18,14 +18,14 @@ use super::tanh::Tanh;
 use crate::flex::{FlexTensor, all_f32, dense, owned, tensor, values};
 use crate::fresh::filled;
 
-/// A function of every value and its gradient. The bodies here are the backend's own operations.
+/// Applies a function to every value, and its gradient. The bodies here are the backend's own operations.
 #[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
 pub(crate) trait ActivationKernel: Backend {
     fn activation(input: FloatTensor<Self>, function: Function) -> FloatTensor<Self> {
         activate::<Self>(input, function)
     }
 
-    /// `gradient` times the derivative. `saved` is the result, or the argument where the derivative is taken from that.
+    /// `gradient` times the derivative. `saved` is the argument or the result, whichever the derivative is computed from.
     fn activation_gradient(
         saved: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
@@ -101,7 +101,7 @@ impl ActivationKernel for burn::backend::NdArray {}
 #[cfg(feature = "wgpu")]
 impl ActivationKernel for burn::backend::Cube {}
 
-/// The tensor after `work` on its values in row-major order, in their own memory if nobody else holds it.
+/// Applies `work` to the tensor's values in row-major order, in its own memory if nothing else holds it.
 pub(crate) fn in_place(input: FlexTensor, work: impl FnOnce(&mut [f32])) -> FlexTensor {
     let mut input = dense(input);
     if owned(&input)

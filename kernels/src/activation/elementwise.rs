@@ -1,7 +1,7 @@
-//! One pass over memory for a function of every value and for its gradient.
+//! Applies a function, or its gradient, to every value in one pass over memory.
 //!
-//! A value costs 8 bytes forward and 12 backward, so a function of a few operations is bound by memory and one with an
-//! exponential by arithmetic while the values come from a cache.
+//! Each value moves 8 bytes forward and 12 backward. A function of a few operations is therefore bound by memory, and one with an exponential by
+//! arithmetic as long as the values come from a cache.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -13,7 +13,7 @@ pub(crate) trait Elementwise: Copy + Send + Sync {
     /// The function.
     fn value<S: Simd>(self, simd: S, x: S::f32s) -> S::f32s;
 
-    /// `gradient` times the derivative, where `saved` is the result of [`value`](Self::value) or its argument.
+    /// `gradient` times the derivative. `saved` is the result of [`value`](Self::value), or its argument.
     fn gradient<S: Simd>(self, simd: S, saved: S::f32s, gradient: S::f32s) -> S::f32s;
 }
 

@@ -1,5 +1,5 @@
-//! The error function: one exponential, one quotient and two polynomials a value, about 55 operations for 8 bytes; the
-//! gradient is one exponential for 12 bytes. Bound by arithmetic from any cache.
+//! The error function: one exponential, one quotient and two polynomials per value, about 55 operations for 8 bytes. The gradient is one exponential
+//! for 12 bytes. Both are bound by arithmetic from any cache.
 
 use pulp::Simd;
 

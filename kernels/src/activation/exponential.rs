@@ -1,5 +1,5 @@
-//! The exponential: about 22 operations a value for 8 bytes, bound by arithmetic from any cache; its gradient is one
-//! product for 12 bytes, bound by memory.
+//! The exponential: about 22 operations per value for 8 bytes, bound by arithmetic from any cache. Its gradient is one product for 12 bytes, bound by
+//! memory.
 
 use pulp::Simd;
 

@@ -1,8 +1,8 @@
-//! Gelu, the exact form `x Φ(x)`: one exponential, one quotient and nine multiply-adds a value, about 45 operations for 8
-//! bytes forward and 12 backward. Bound by arithmetic from any cache.
+//! Gelu in the exact form `x Φ(x)`: one exponential, one quotient and nine multiply-adds per value, about 45 operations for 8 bytes forward and 12
+//! backward. Bound by arithmetic from any cache.
 //!
-//! Burn and PyTorch take `(1 + erf(x / √2)) / 2`, of which nothing is left for x below -5; the tail here keeps its
-//! digits, because Φ is the product of `e^(-x²/2)` and a smooth ratio. The gradient needs the same exponential.
+//! Burn and PyTorch compute `(1 + erf(x / √2)) / 2`, which loses all digits for x below -5. Here the tail keeps its digits, because Φ is computed as
+//! the product of `e^(-x²/2)` and a smooth ratio. The gradient needs the same exponential.
 
 use pulp::Simd;
 

@@ -1,7 +1,7 @@
-//! The tanh form of gelu, `x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2`: one exponential and one quotient a value, about 35
-//! operations for 8 bytes forward and 12 backward. Bound by arithmetic from any cache.
+//! The tanh form of gelu, `x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2`: one exponential and one quotient per value, about 35 operations for 8 bytes
+//! forward and 12 backward. Bound by arithmetic from any cache.
 //!
-//! `(1 + tanh u) / 2` is the logistic function of `2 u`, so that the cost is that of silu and a cubic.
+//! `(1 + tanh u) / 2` is the logistic function of `2 u`, so the cost is that of silu plus a cubic polynomial.
 
 use pulp::Simd;
 

@@ -1,7 +1,7 @@
-//! Functions of every value: relu, both forms of gelu, silu, sigmoid, tanh, the exponential and the error function.
+//! Functions of single values: relu, both forms of gelu, silu, sigmoid, tanh, the exponential and the error function.
 //!
-//! Forward and backward are one pass each. Where Burn's own function does not need its argument afterwards, and nobody
-//! else holds it, the result takes its place in memory; the gradient always takes the place of the incoming one.
+//! Forward and backward are one pass each. If Burn's own function does not need its argument afterwards and nothing else holds it, the result
+//! overwrites it. The gradient always overwrites the incoming gradient.
 
 mod autodiff;
 mod backend;
@@ -22,7 +22,7 @@ pub(crate) use backend::{ActivationKernel, in_place};
 pub(crate) use elementwise::{Elementwise, PIECE, chain, map, map_in_place};
 pub(crate) use relu::Relu;
 
-/// What is done to every value.
+/// The functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Function {
     Relu,
@@ -36,7 +36,7 @@ pub(crate) enum Function {
 }
 
 impl Function {
-    /// Whether the derivative is taken from the result; else it is taken from the argument.
+    /// Whether the derivative is computed from the result rather than from the argument.
     fn derives_from_result(self) -> bool {
         !matches!(self, Self::Gelu | Self::GeluTanh | Self::Silu | Self::Erf)
     }
@@ -46,7 +46,7 @@ fn apply<const D: usize>(tensor: Tensor<D>, function: Function) -> Tensor<D> {
     Tensor::from_dispatch(Dispatch::activation(tensor.into_dispatch(), function))
 }
 
-/// `max(x, 0)`, as [`burn::tensor::activation::relu`]: what is not a number stays.
+/// `max(x, 0)`, as [`burn::tensor::activation::relu`]. NaN stays NaN.
 ///
 /// # Shapes
 /// Any shape to the same shape.
@@ -61,7 +61,7 @@ pub fn relu<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
     apply(tensor, Function::Relu)
 }
 
-/// `x Φ(x)` with the normal distribution function Φ, as [`burn::tensor::activation::gelu`]: the exact form.
+/// `x Φ(x)` with the normal distribution function Φ, as [`burn::tensor::activation::gelu`]: the exact form of gelu.
 ///
 /// # Shapes
 /// Any shape to the same shape.
@@ -77,8 +77,7 @@ pub fn gelu<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
     apply(tensor, Function::Gelu)
 }
 
-/// `x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2`, as [`burn::tensor::activation::gelu_approximate`]: the form of GPT-2 and
-/// Gemma.
+/// `x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2`, as [`burn::tensor::activation::gelu_approximate`]: the form of gelu that GPT-2 and Gemma use.
 ///
 /// # Shapes
 /// Any shape to the same shape.

@@ -1,4 +1,4 @@
-//! Relu: one comparison a value, bound by memory (8 bytes forward, 12 backward).
+//! Relu: one comparison per value, bound by memory (8 bytes forward, 12 backward).
 
 use pulp::Simd;
 
@@ -11,7 +11,7 @@ impl Elementwise for Relu {
     #[inline(always)]
     fn value<S: Simd>(self, simd: S, x: S::f32s) -> S::f32s {
         let zero = simd.splat_f32s(0.0);
-        // False for what is not a number, which stays.
+        // The comparison is false for NaN, which is therefore kept.
         simd.select_f32s(simd.less_than_or_equal_f32s(x, zero), zero, x)
     }
 

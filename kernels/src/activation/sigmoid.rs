@@ -1,5 +1,5 @@
-//! The logistic function: one exponential and one quotient a value for 8 bytes; the gradient is three operations on its
-//! result for 12 bytes, bound by memory.
+//! The logistic function: one exponential and one quotient per value for 8 bytes. The gradient is three operations on the result for 12 bytes, bound
+//! by memory.
 
 use pulp::Simd;
 

@@ -1,5 +1,4 @@
-//! Silu: one exponential and one quotient a value, about 30 operations for 8 bytes forward and 12 backward. Bound by
-//! arithmetic from any cache.
+//! Silu: one exponential and one quotient per value, about 30 operations for 8 bytes forward and 12 backward. Bound by arithmetic from any cache.
 
 use pulp::Simd;
 

@@ -1,5 +1,5 @@
-//! The hyperbolic tangent: one exponential, one quotient and a short polynomial a value for 8 bytes; the gradient is two
-//! operations on its result for 12 bytes, bound by memory.
+//! The hyperbolic tangent: one exponential, one quotient and a short polynomial per value for 8 bytes. The gradient is two operations on the result
+//! for 12 bytes, bound by memory.
 
 use pulp::Simd;
 

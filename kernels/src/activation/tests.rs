@@ -1,4 +1,4 @@
-//! Against 64-bit floats and against Burn's own functions.
+//! Compares with 64-bit floats and with Burn's own functions.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use burn::tensor::{Device, Tensor, TensorData, activation};
@@ -21,7 +21,7 @@ fn wide(seed: u32, count: usize) -> Vec<f32> {
     numbers(seed, count).iter().map(|x| 8.0 * x).collect()
 }
 
-/// The function in 64-bit floats and, by a central difference, its derivative.
+/// Compares with the function in 64-bit floats, and with its derivative by central differences.
 fn check(function: impl Elementwise, oracle: fn(f64) -> f64, of_result: bool, count: usize) {
     let (input, gradient) = (wide(1, count), numbers(2, count));
     let expected: Vec<f64> = input.iter().map(|x| oracle(f64::from(*x))).collect();
@@ -46,7 +46,7 @@ fn check(function: impl Elementwise, oracle: fn(f64) -> f64, of_result: bool, co
             if of_result { &output } else { &input },
             &mut found,
         );
-        // The central difference is right to 1e-8 of the function's size.
+        // The central difference is accurate to 1e-8 of the function's size.
         agree(&found, &slopes, 2e-6);
     }
 }
@@ -91,7 +91,7 @@ proptest! {
 
 type Pair = (fn(Tensor<3>) -> Tensor<3>, fn(Tensor<3>) -> Tensor<3>);
 
-/// Ours beside Burn's.
+/// Each function of this crate beside Burn's.
 const PAIRS: [Pair; 7] = [
     (super::relu, |x| activation::relu(x)),
     (super::gelu, |x| activation::gelu(x)),
@@ -102,7 +102,7 @@ const PAIRS: [Pair; 7] = [
     (super::erf, |x| x.erf()),
 ];
 
-/// Through Burn's tape, against Burn's own function, on a tensor whose axes are swapped.
+/// Compares with Burn's own function on Burn's tape, for a tensor whose axes are swapped.
 #[test]
 fn gradients_reach_the_input() {
     let device = Device::flex().autodiff();
@@ -132,7 +132,7 @@ fn gradients_reach_the_input() {
     }
 }
 
-/// A sum's gradient is one number seen many times; no other holder of a tensor may see it change.
+/// The gradient of a sum is one number, expanded. Other holders of a tensor must not see it change.
 #[test]
 fn shared_values_are_not_written() {
     let device = Device::flex().autodiff();

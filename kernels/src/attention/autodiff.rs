@@ -1,4 +1,4 @@
-//! The attention on the tape.
+//! Gradients of the attention on the tape.
 
 use burn::backend::Autodiff;
 use burn::backend::autodiff::NodeId;
@@ -15,7 +15,7 @@ use super::geometry::Geometry;
 struct Attention;
 
 impl<B: AttentionKernel> Backward<B, 3> for Attention {
-    /// Nodes of query, key and value, the result and the logarithms of the sums of powers.
+    /// Nodes of query, key and value; the result; and the logarithm of each query's sum of exponentials.
     type State = ([NodeId; 3], FloatTensor<B>, FloatTensor<B>, Geometry);
 
     fn backward(
@@ -42,7 +42,7 @@ impl<B: AttentionKernel> Backward<B, 3> for Attention {
 struct SelfAttention;
 
 impl<B: AttentionKernel> Backward<B, 1> for SelfAttention {
-    /// Node of query, key and value, the result and the logarithms of the sums of powers.
+    /// Node of query, key and value together; the result; and the logarithm of each query's sum of exponentials.
     type State = (NodeId, FloatTensor<B>, FloatTensor<B>, Geometry);
 
     fn backward(

@@ -27,7 +27,7 @@ pub(crate) trait AttentionKernel: Backend {
         Self::attended_with_normalizer(query, key, value, geometry).0
     }
 
-    /// The result, and `[batch, heads, queries, 1]`: the logarithm of the sum of a query's powers.
+    /// The result, and `[batch, heads, queries, 1]`: the logarithm of each query's sum of exponentials.
     fn attended_with_normalizer(
         query: FloatTensor<Self>,
         key: FloatTensor<Self>,
@@ -51,12 +51,12 @@ pub(crate) trait AttentionKernel: Backend {
         gradients::<Self>([query, key, value], output, normalizer, gradient, &geometry)
     }
 
-    /// The result for query, key and value side by side: `[batch, queries, heads · width]`.
+    /// The result of a packed query, key and value: `[batch, queries, heads · width]`.
     fn attended_places(packed: FloatTensor<Self>, geometry: Geometry) -> FloatTensor<Self> {
         Self::attended_packed(packed, geometry).0
     }
 
-    /// The same: `[batch, queries, heads · width]`, and the logarithms.
+    /// The same, and the logarithms.
     fn attended_packed(
         packed: FloatTensor<Self>,
         geometry: Geometry,
@@ -66,7 +66,7 @@ pub(crate) trait AttentionKernel: Backend {
         (places_of_heads::<Self>(output, &geometry), normalizer)
     }
 
-    /// The gradients of query, key and value side by side.
+    /// The gradient of a packed query, key and value.
     fn attended_packed_gradient(
         packed: FloatTensor<Self>,
         output: FloatTensor<Self>,
@@ -82,7 +82,7 @@ pub(crate) trait AttentionKernel: Backend {
     }
 }
 
-/// The rows of all heads that share a head of keys one after the other: `[batch, key_heads, group · queries, _]`.
+/// Puts the rows of all heads that share a head of keys one after the other: `[batch, key_heads, group · queries, _]`.
 fn grouped<B: Backend>(rows: FloatTensor<B>, geometry: &Geometry) -> FloatTensor<B> {
     let width = rows.shape()[3];
     let rows_of_group = geometry.group() * geometry.queries;
@@ -97,7 +97,7 @@ fn ungrouped<B: Backend>(rows: FloatTensor<B>, geometry: &Geometry) -> FloatTens
     B::float_reshape(rows, shape.into())
 }
 
-/// Scaled scores `[batch, heads, queries, keys]`, minus infinity where a query does not see.
+/// Scaled scores `[batch, heads, queries, keys]`; minus infinity where a query does not see a key.
 fn scores<B: Backend>(
     query: FloatTensor<B>,
     key: FloatTensor<B>,
@@ -141,7 +141,7 @@ fn attend<B: Backend>(
 ) -> (FloatTensor<B>, FloatTensor<B>) {
     let scores = scores::<B>(query, key, geometry);
     let limits = scores.dtype().finfo().expect("scores are floats");
-    // A query that sees nothing: a finite maximum and a sum above zero make shares of zero.
+    // If a query sees no key, a finite maximum and a positive sum give shares of zero.
     let highest = B::float_max_dim(scores.clone(), 3);
     let highest = B::float_clamp_min(highest, limits.min.into());
     let powers = B::float_exp(B::float_sub(scores, highest.clone()));

@@ -1,9 +1,9 @@
-//! The gradients of the attention, one head of keys after the other, a block of scores at a time.
+//! The gradients of the attention, one head of keys after the other, for one block of scores at a time.
 //!
 //! With `P` the shares, `dP = dO Vᵗ`, `D` the sum of `dO · O` over a row and `dS = scale · P (dP - D)`:
-//! `dV = Pᵗ dO`, `dQ = dS K`, `dK = dSᵗ Q`. The shares come again from the scores and the saved logarithm of their sum: five
-//! products where the way forward has two, bound by arithmetic. The heads of the query that share a head of keys are
-//! taken by one thread, so that no sum depends on the number of threads.
+//! `dV = Pᵗ dO`, `dQ = dS K`, `dK = dSᵗ Q`. The shares are computed again from the scores and the saved logarithm of their sum. This takes five
+//! products where the forward pass takes two, and is bound by arithmetic. All heads of the query that share a head of keys run on one thread, so
+//! that no sum depends on the number of threads.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -15,7 +15,7 @@ use crate::fresh::zeros;
 use crate::softmax::powers;
 use crate::workspace::with_workspace;
 
-/// What the way forward read and gave, and the gradient of the latter.
+/// The inputs and results of the forward pass, and the gradient of the output.
 #[derive(Clone, Copy)]
 pub(super) struct Saved<'a> {
     pub(super) query: &'a [f32],
@@ -49,7 +49,7 @@ fn scratch_length(geometry: &Geometry) -> usize {
         + room(QUERIES * width)
 }
 
-/// `out[row] = sums[row]` without what pads the rows.
+/// Copies `sums` to `out` without the padding of rows.
 fn unpad(sums: &[f32], width: usize, out: &mut [f32]) {
     for (out, sums) in out
         .chunks_exact_mut(width)

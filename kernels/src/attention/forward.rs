@@ -1,9 +1,9 @@
-//! The attention of one head after the other, a block of scores at a time.
+//! The attention of one head after the other, for one block of scores at a time.
 //!
-//! Two products of `queries · keys · width` multiply-adds for `queries + 2 · keys + queries` rows of memory: with 128
-//! places 64 operations a byte, so the arithmetic is the floor. Causal attention needs half of it; blocks that no query
-//! sees are left out, which at 128 places leaves 63 %. Scores exist for one block of [`QUERIES`] by [`BLOCK`] (the maximum of a row so far and the
-//! sum of its powers are carried from block to block), in the first cache beside the keys and values they come from.
+//! Two products of `queries · keys · width` multiply-adds, for `queries + 2 · keys + queries` rows of memory. With 128 places these are 64 operations
+//! per byte, so arithmetic is the floor. Causal attention needs half of the operations. Blocks that no query sees are skipped, which leaves 63 % at
+//! 128 places. Scores exist only for one block of [`QUERIES`] by [`BLOCK`] at a time, in the first-level cache beside their keys and values. The
+//! largest score of each row so far, and its sum of exponentials, are carried from block to block.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -17,7 +17,7 @@ use crate::workspace::with_workspace;
 /// Queries of a block of scores.
 pub(super) const QUERIES: usize = 24;
 
-/// Scores of a block of queries with a block of keys.
+/// The scores of a block of queries with a block of keys.
 #[derive(Clone, Copy)]
 pub(super) struct Scores<'a> {
     pub(super) geometry: &'a Geometry,
@@ -28,14 +28,14 @@ pub(super) struct Scores<'a> {
     pub(super) rows: usize,
     /// `[width, BLOCK]`, scaled.
     pub(super) key: &'a [f32],
-    /// The place of the first key.
+    /// The place of the first key of the block.
     pub(super) start: usize,
-    /// Keys of the block that any of its queries sees, from the first on.
+    /// Number of keys, from the first on, that any query of the block sees.
     pub(super) count: usize,
 }
 
 impl Scores<'_> {
-    /// Fills `out [rows, BLOCK]` up to `count`, rounded up to whole vectors: minus infinity where a query does not see.
+    /// Fills `out [rows, BLOCK]` up to `count`, rounded up to whole vectors, with minus infinity where a query does not see a key.
     #[inline(always)]
     pub(super) fn fill<S: Simd>(self, simd: S, out: &mut [f32]) {
         simd.vectorize(Product {
@@ -62,7 +62,7 @@ impl Scores<'_> {
     }
 }
 
-/// The blocks of keys that the queries `first..first + rows` see: the number of each, its first key and how many.
+/// The blocks of keys that the queries `first..first + rows` see: the index of each, its first key, and the number of its keys.
 pub(super) fn key_blocks(
     geometry: &Geometry,
     first: usize,
@@ -76,7 +76,7 @@ pub(super) fn key_blocks(
     })
 }
 
-/// Values of the keys of a head in blocks, transposed.
+/// Number of values of one head's keys, transposed in blocks.
 pub(super) fn transposed(keys: usize, width: usize) -> usize {
     keys.next_multiple_of(BLOCK) * width
 }
@@ -142,7 +142,7 @@ impl WithSimd for Head<'_> {
                     let before = highest[row];
                     let now = largest(simd, scores).max(before);
                     highest[row] = now;
-                    // Nothing seen yet: any finite shift makes powers of zero.
+                    // If nothing was seen so far, any finite shift gives exponentials of zero.
                     let shift = if now == f32::NEG_INFINITY { 0.0 } else { now };
                     let total = powers(simd, scores, shift);
                     let fade = (before - shift).exp();
@@ -181,8 +181,8 @@ impl WithSimd for Head<'_> {
     }
 }
 
-/// `[batch, heads, queries, value_width]`, and `[batch, heads, queries]`: the logarithm of the sum of a query's powers,
-/// infinite for a query that sees nothing.
+/// `[batch, heads, queries, value_width]`, and `[batch, heads, queries]`: the logarithm of each query's sum of exponentials, infinite if the query
+/// sees no key.
 pub(super) fn forward(
     arch: Arch,
     geometry: &Geometry,

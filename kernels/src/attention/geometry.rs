@@ -1,4 +1,4 @@
-//! The sizes of an attention and which keys a query sees.
+//! The sizes of an attention, and which keys a query sees.
 
 use std::ops::Range;
 
@@ -50,14 +50,14 @@ impl Geometry {
         }
     }
 
-    /// Heads of the query that share a head of the key.
+    /// Number of heads of the query that share a head of the key.
     pub(super) fn group(&self) -> usize {
         self.heads / self.key_heads.max(1)
     }
 
-    /// The keys that a query sees. Both ends never fall from one query to the next.
+    /// The keys that a query sees. From one query to the next, neither end decreases.
     pub(super) fn visible(&self, query: usize) -> Range<usize> {
-        // The query stands at key `query + keys - queries`, which may be before the first.
+        // The query is at key `query + keys - queries`, which may be before the first key.
         let after = |distance: usize| {
             (query + self.keys)
                 .saturating_add(distance)

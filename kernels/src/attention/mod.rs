@@ -14,22 +14,21 @@ use burn::tensor::Tensor;
 use backend::AttentionKernel;
 use geometry::Geometry;
 
-/// What a query sees and how scores are scaled.
+/// Which keys a query sees, and how scores are scaled.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AttentionOptions {
-    /// Factor of the products of query and key; one over the root of the width by default.
+    /// Factor of the products of query and key. Default: one over the square root of the width.
     pub scale: Option<f64>,
-    /// Whether a query sees only the keys up to its own place. The last query stands at the last key.
+    /// Whether a query sees only keys at and before its own place. The last query is at the place of the last key.
     pub causal: bool,
-    /// A query sees only keys less than this far from its own place; all by default.
+    /// A query sees only keys at a distance below this. Default: all.
     pub window: Option<usize>,
 }
 
 /// `softmax(scale · query keyᵗ) value` for every head, as [`burn::tensor::module::attention`] without mask and bias.
 ///
-/// Several heads of the query may share a head of key and value: head `h` of the query reads head
-/// `h / (heads / key_heads)`. A query that sees no key gives zeros. What a query does not see may or may not reach its
-/// result if it is not finite.
+/// Several heads of the query may share a head of key and value: head `h` of the query reads head `h / (heads / key_heads)`. A query that sees no key
+/// gives zeros. If a key that a query does not see is not finite, it may or may not affect the query's result.
 ///
 /// # Shapes
 /// * `query`: `[batch, heads, queries, width]`
@@ -66,7 +65,7 @@ pub fn attention(
     ))
 }
 
-/// [`attention`] of every place to the places of its own sequence, from one projection to query, key and value.
+/// Self-attention: [`attention`] within each sequence, with query, key and value from one projection.
 ///
 /// # Shapes
 /// * `projection`: `[batch, places, 3 · heads · width]`: all heads of the query, of the key, of the value

@@ -1,8 +1,8 @@
-//! Query, key and value of one projection side by side, `[batch, places, 3 · heads · width]`.
+//! Query, key and value that lie side by side in one projection, `[batch, places, 3 · heads · width]`.
 //!
-//! Nothing is computed here: 8 bytes a value each way, bound by memory. Taken out by ordinary operations, query, key and
-//! value are copied twice each on the way forward, and their gradients on the way back are each put among zeros and added
-//! up, most of it on one thread. Here it is one copy into heads and one out of them, on all cores.
+//! Nothing is computed here: 8 bytes per value each way, bound by memory. With ordinary operations, the forward pass copies query, key and value twice
+//! each, and the backward pass puts each gradient among zeros and adds the three up, mostly on one thread. Here it is one copy into heads and one
+//! copy out of them, on all cores.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex, TensorMetadata};
@@ -51,7 +51,7 @@ pub(super) fn places_of_heads<B: Backend>(
     B::float_reshape(B::float_swap_dims(heads, 1, 2), shape.into())
 }
 
-/// [`places_of_heads`] of each, side by side.
+/// [`places_of_heads`] of each part, side by side.
 pub(super) fn join<B: Backend>(parts: [FloatTensor<B>; 3], geometry: &Geometry) -> FloatTensor<B> {
     let parts = parts.map(|part| places_of_heads::<B>(part, geometry));
     B::float_cat(parts.into(), 2)
@@ -72,7 +72,7 @@ pub(super) fn dense_join(parts: [FlexTensor; 3], geometry: &Geometry) -> FlexTen
     let parts = parts.map(dense);
     let parts = parts.each_ref().map(values);
     let (places, heads, width) = (geometry.queries, geometry.heads, geometry.width);
-    // A line is one head at one place.
+    // A line holds one head at one place.
     let joined = of_lines(geometry.batch * places * 3 * heads, width, |line| {
         let (place, head) = (line / (3 * heads), line % (3 * heads));
         let (batch, place) = (place / places, place % places);

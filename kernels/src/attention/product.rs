@@ -1,7 +1,7 @@
-//! The product of two small matrices, in vectors of the processor.
+//! The product of two small matrices, with vectors of the processor.
 //!
-//! Six rows by two vectors stay in registers (by four where there are thirty-two registers): two loads and six broadcasts
-//! for twelve multiply-adds, so the arithmetic is the floor as long as the right matrix comes from the first two caches.
+//! Six rows by two vectors stay in registers (by four if there are thirty-two registers). Two loads and six broadcasts serve twelve multiply-adds, so
+//! arithmetic is the floor as long as the right matrix comes from the first two caches.
 
 use std::array;
 
@@ -10,7 +10,7 @@ use pulp::{Simd, WithSimd};
 /// Rows of the right matrix are padded with zeros to a multiple of this: the widest vector.
 pub(super) const COLUMNS: usize = 16;
 
-/// How the left matrix lies in memory.
+/// How the left matrix is stored.
 #[derive(Clone, Copy)]
 pub(super) enum Left {
     /// `left[row][k]`
@@ -19,7 +19,7 @@ pub(super) enum Left {
     Columns,
 }
 
-/// `out[i][j] += Σ_k left[i][k] right[k][j]`, or `=` where `keep` is false.
+/// `out[i][j] += Σ_k left[i][k] right[k][j]`; `=` instead of `+=` if `keep` is false.
 pub(super) struct Product<'a> {
     pub(super) rows: usize,
     pub(super) depth: usize,
@@ -59,7 +59,7 @@ impl WithSimd for Product<'_> {
 }
 
 impl Product<'_> {
-    /// All rows of a few columns, whose part of the right matrix stays in the first cache.
+    /// All rows of a few columns. Their part of the right matrix stays in the first-level cache.
     #[inline(always)]
     fn panel<S: Simd, const V: usize>(&mut self, simd: S, column: usize) {
         let mut row = 0;
@@ -138,7 +138,7 @@ pub(super) fn padded(width: usize) -> usize {
     width.next_multiple_of(COLUMNS)
 }
 
-/// Rows of `width` values with zeros after each, up to [`padded`]: `rows` itself where nothing is to be added.
+/// Rows of `width` values, padded with zeros up to [`padded`]; `rows` itself if no padding is needed.
 pub(super) fn pad<'a>(rows: &'a [f32], width: usize, out: &'a mut [f32]) -> &'a [f32] {
     if width == padded(width) {
         return rows;
@@ -156,7 +156,7 @@ pub(super) fn pad<'a>(rows: &'a [f32], width: usize, out: &'a mut [f32]) -> &'a 
 /// Columns of a block of [`transpose`].
 pub(super) const BLOCK: usize = 64;
 
-/// `out[block][column][row within the block] = factor · rows[row][column]`, zeros after the last row.
+/// `out[block][column][row within the block] = factor · rows[row][column]`, with zeros after the last row.
 pub(super) fn transpose(rows: &[f32], width: usize, factor: f32, out: &mut [f32]) {
     let blocks = rows.chunks(BLOCK * width);
     for (block, out) in blocks.zip(out.chunks_exact_mut(BLOCK * width)) {
@@ -170,13 +170,13 @@ pub(super) fn transpose(rows: &[f32], width: usize, factor: f32, out: &mut [f32]
     }
 }
 
-/// The part of `scratch` that starts at a cache line, and what is left of it after `length` values.
+/// The part of `scratch` that starts at a cache line and has `length` values, and the rest.
 pub(super) fn take(scratch: &mut [f32], length: usize) -> (&mut [f32], &mut [f32]) {
     let start = scratch.as_ptr().align_offset(64).min(scratch.len());
     scratch[start..].split_at_mut(length)
 }
 
-/// What [`take`] needs for `length` values.
+/// Number of values that [`take`] needs to give `length` values.
 pub(super) fn room(length: usize) -> usize {
     length + 16
 }

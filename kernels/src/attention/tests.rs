@@ -1,4 +1,4 @@
-//! Against sums over every pair of places in 64-bit floats.
+//! Compares with sums over all pairs of places in 64-bit floats.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use burn::tensor::ops::AttentionModuleOptions;
@@ -103,7 +103,7 @@ fn check(case: &Case) {
     let [output, of_query, of_key, of_value] = case.oracle();
     for arch in paths() {
         let (found, normalizer) = forward(arch, &geometry, &query, &key, &value);
-        // Scores of up to a hundred products, then sums of up to hundreds of terms.
+        // The errors are those of scores of up to a hundred products, then of sums of up to hundreds of terms.
         agree(&found, &output, 2e-5);
         let saved = Saved {
             query: &query,
@@ -251,7 +251,7 @@ fn taped(
     [output.inner(), query, key, value].map(|x| x.into_data().try_to_vec::<f32>().unwrap())
 }
 
-/// Through Burn's tape, against Burn's own attention on the same tape.
+/// Compares with Burn's own attention on Burn's tape.
 #[test]
 fn gradients_reach_query_key_and_value() {
     let device = Device::flex().autodiff();
@@ -311,7 +311,7 @@ fn other_backends_give_the_same() {
     }
 }
 
-/// `attention` by way of `self_attention`.
+/// `attention`, computed by `self_attention`.
 fn by_projection([query, key, value]: [Tensor<4>; 3], options: AttentionOptions) -> Tensor<4> {
     let [batch, heads, places, width] = query.dims();
     let side_by_side = [query, key, value]
@@ -382,7 +382,7 @@ fn what_is_not_a_number_reaches_the_queries_that_see_it() {
     let case = of_networks();
     let [mut query, key, mut value, _] = case.numbers();
     let geometry = case.geometry();
-    // A channel of the fourth query of the first head, and one of the hundredth value of the second.
+    // One value of the fourth query of the first head, and one of the hundredth value of the second head.
     query[3 * 64 + 5] = f32::NAN;
     value[(128 + 99) * 64 + 7] = f32::NAN;
     let (output, _) = forward(Arch::new(), &geometry, &query, &key, &value);

@@ -1,4 +1,4 @@
-//! The convolution on the tape.
+//! Gradients of the convolution on the tape.
 
 use burn::backend::Autodiff;
 use burn::backend::autodiff::NodeId;
@@ -12,15 +12,15 @@ use burn::backend::tensor::FloatTensor;
 use super::backend::ConvKernel;
 use super::epilogue::Epilogue;
 
-/// Nodes of input and weight, and the options.
+/// Nodes of the input and of the weight, and the options.
 type Operands = (NodeId, NodeId, ConvOptions<2>);
 
-/// What the backward pass needs of the forward pass.
+/// What the backward pass needs from the forward pass.
 #[derive(Clone, Debug)]
 struct State<B: ConvKernel> {
     operands: Operands,
     epilogue: Epilogue,
-    /// Where the epilogue has a gradient of its own.
+    /// The output, if the epilogue has a gradient of its own.
     output: Option<FloatTensor<B>>,
 }
 
@@ -33,7 +33,7 @@ impl<B: ConvKernel> State<B> {
         }
     }
 
-    /// The gradient of the sums, from that of the outputs.
+    /// The gradient of the sums, from that of the output.
     fn of_sums(&mut self, gradient: FloatTensor<B>) -> FloatTensor<B> {
         match self.output.take() {
             Some(output) => B::convolution_epilogue_gradient(output, gradient, self.epilogue),
@@ -42,7 +42,7 @@ impl<B: ConvKernel> State<B> {
     }
 }
 
-/// Registers the gradients of input and weight, each only where it is asked for.
+/// Registers the gradients of input and weight, as far as they are needed.
 fn backward<B: ConvKernel>(
     parents: [Option<NodeId>; 2],
     operands: Operands,

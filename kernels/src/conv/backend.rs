@@ -37,7 +37,7 @@ pub(crate) trait ConvKernel: Backend {
         plain::<Self>(input, weight, Some(bias), options, epilogue)
     }
 
-    /// The gradient of what the epilogue read, from what it gave.
+    /// The gradient of the epilogue's input, computed from its output.
     fn convolution_epilogue_gradient(
         output: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
@@ -93,7 +93,7 @@ impl ConvKernel for burn::backend::NdArray {}
 #[cfg(feature = "wgpu")]
 impl ConvKernel for burn::backend::Cube {}
 
-/// On 32-bit floats; other types and sizes that do not fit go to Burn, which says what is wrong with them.
+/// For 32-bit floats. Other types, and sizes that do not fit, are passed to Burn, whose errors say what is wrong.
 fn convolve(
     input: FlexTensor,
     weight: FlexTensor,

@@ -1,18 +1,18 @@
-//! What is done to an output before it is written.
+//! The last operation on an output before it is written.
 
 use pulp::{Arch, Simd};
 
 use crate::activation::{Elementwise, Relu, map_in_place};
 
-/// What is done to a sum once its bias is added.
+/// The operation on a sum after its bias was added.
 ///
-/// A pass of its own reads and writes every output again, 8 bytes for one comparison; here it is one comparison in a
-/// register, for 50 to 2,300 operations of the sum.
+/// A separate pass would read and write every output again: 8 bytes for one comparison. Here it is one comparison in a register, in addition to the 50
+/// to 2,300 operations of the sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Epilogue {
     /// Nothing.
     Identity,
-    /// `max(x, 0)`; what is not a number stays.
+    /// `max(x, 0)`. NaN stays NaN.
     Relu,
 }
 
@@ -25,7 +25,7 @@ impl Epilogue {
         }
     }
 
-    /// To outputs that are written already.
+    /// Applies the operation to outputs that are already written.
     pub(super) fn apply(self, arch: Arch, outputs: &mut [f32]) {
         match self {
             Self::Identity => {}

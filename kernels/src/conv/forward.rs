@@ -21,7 +21,7 @@ struct Block {
 }
 
 impl Block {
-    /// Their values of `bias`, then zeros.
+    /// The biases of these channels, then zeros.
     fn of_channels(&self, bias: Option<&[f32]>) -> [f32; BLOCK] {
         let mut values = [0.0; BLOCK];
         if let Some(bias) = bias {
@@ -70,7 +70,7 @@ pub(super) fn forward(
     }
 }
 
-/// The same, tap by tap.
+/// The same, computed tap by tap.
 pub(super) fn direct(
     arch: Arch,
     geometry: &Geometry,
@@ -83,7 +83,7 @@ pub(super) fn direct(
     let offsets = layout.offsets(geometry);
     let blocks = blocks(geometry, weights);
     let (run, pixels) = (layout.run(geometry), geometry.output_pixels());
-    // Without values to drop between rows the sums are the outputs.
+    // If nothing lies between rows, the sums are the output.
     let in_place = run == pixels;
     let room = if in_place { 0 } else { BLOCK * padded(run) };
     let image = geometry.channels_out * pixels;
@@ -122,7 +122,7 @@ pub(super) fn direct(
     output
 }
 
-/// Outputs of a few channels without what their runs hold between two rows.
+/// Copies the outputs of a few channels without the values between two rows.
 fn drop_between_rows(
     runs: &[f32],
     stride: usize,

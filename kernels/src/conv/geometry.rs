@@ -1,23 +1,21 @@
-//! Where every value of a convolution lies once its input is laid out in planes.
+//! The place of every value of a convolution after its input was laid out in planes.
 
 use burn::backend::ops::ConvOptions;
 
-/// Values that a kernel may read or write beyond the end of a run: a whole tile of the widest vectors.
+/// Values that a kernel may read or write after the end of a run: a whole tile of the widest vectors.
 pub(super) const SLACK: usize = 64;
 
 /// Sizes of a two-dimensional convolution.
 ///
-/// A stride of s takes every s-th row and column. Laying the padded input out as s·s planes, one for each remainder,
-/// makes neighbours in the output neighbours in a plane, so one loop over contiguous values serves every stride,
-/// dilation and padding: output `(y, x)` of tap `(i, j)` reads
+/// A stride of s takes every s-th row and column. The padded input is laid out as s·s planes, one for each remainder. Neighbours in the output are then
+/// neighbours in a plane, and one loop over contiguous values serves every stride, dilation and padding. Output `(y, x)` of tap `(i, j)` reads
 ///
 /// ```text
 /// plane[(i d) mod s, (j d) mod s][y + (i d) / s][x + (j d) / s]
 /// ```
 ///
-/// Rows of the output are taken at the row length of a plane, and the few values between two rows are dropped. Where
-/// those would be many, on small images, every column of the kernel gets planes of its own, shifted already: they are as
-/// wide as the output and nothing is dropped.
+/// Rows of the output have the length of a plane's rows, and the few values between two rows are dropped. On small images these would be many. There,
+/// each column of the kernel gets its own planes, already shifted and as wide as the output, so that nothing is dropped.
 #[derive(Clone, Debug)]
 pub(super) struct Geometry {
     pub(super) batch: usize,
@@ -34,17 +32,17 @@ pub(super) struct Geometry {
     pub(super) before: [usize; 2],
 }
 
-/// Where a tap of one axis reads.
+/// The place at which a tap reads along one axis.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tap {
-    /// Which remainder.
+    /// The remainder, which selects the plane.
     pub(super) phase: usize,
-    /// Offset within its plane.
+    /// The offset within the plane.
     pub(super) shift: usize,
 }
 
 impl Geometry {
-    /// The sizes of `input ⊛ weight`; `None` where an output would be empty or a size does not fit.
+    /// The sizes of `input ⊛ weight`; `None` if the output would be empty or a size does not fit.
     pub(super) fn new(
         input: [usize; 4],
         weight: [usize; 4],
@@ -119,28 +117,28 @@ pub(super) struct Planes {
     /// Rows and columns of a plane.
     rows: usize,
     pub(super) columns: usize,
-    /// Remainders of rows, and remainders or taps of columns.
+    /// Number of remainders of rows, and of remainders (or taps) of columns.
     phases: [usize; 2],
-    /// Whether planes are shifted, one for each tap of a row.
+    /// Whether planes are shifted, with one plane for each tap of a row.
     shifted: bool,
 }
 
 impl Planes {
     /// The layout for a product over taps.
     pub(super) fn new(geometry: &Geometry) -> Self {
-        // What is dropped, against one more copy of the input per tap: worth it from an eighth on.
+        // Compares the dropped values with one more copy of the input per tap. The copies are faster if at least an eighth would be dropped.
         let shifted = geometry.output[0] > 1 && 8 * geometry.reach(1) > geometry.output[1];
         Self::with_columns(geometry, shifted)
     }
 
-    /// The smallest layout, for loops that go row by row.
+    /// The smallest layout, for loops that process one row at a time.
     pub(super) fn compact(geometry: &Geometry) -> Self {
         Self::with_columns(geometry, false)
     }
 
     fn with_columns(geometry: &Geometry, shifted: bool) -> Self {
         let size = |axis: usize| geometry.output[axis] + geometry.reach(axis);
-        // A stride beyond the kernel leaves remainders that no tap asks for.
+        // If the stride is larger than the kernel, some remainders are read by no tap.
         let phases = |axis: usize| {
             (0..geometry.kernel[axis])
                 .map(|index| geometry.tap(axis, index).phase + 1)
@@ -165,22 +163,22 @@ impl Planes {
         self.rows * self.columns
     }
 
-    /// Values of one channel.
+    /// Number of values of one channel.
     fn channel(&self) -> usize {
         self.phases[0] * self.phases[1] * self.plane()
     }
 
-    /// Values of the input of one image, with the slack after it.
+    /// Number of values of one image's input, including the slack.
     pub(super) fn len(&self, geometry: &Geometry) -> usize {
         geometry.channels_in * self.channel() + SLACK
     }
 
-    /// Contiguous values from the first to the last output, those between rows among them.
+    /// Number of contiguous values from the first to the last output, including those between rows.
     pub(super) fn run(&self, geometry: &Geometry) -> usize {
         (geometry.output[0] - 1) * self.columns + geometry.output[1]
     }
 
-    /// Where each tap of a group's channels starts, in the order of the weights: channel, row, column.
+    /// The first index of each tap, in the order of the weights: channel, row, column.
     pub(super) fn offsets(&self, geometry: &Geometry) -> Vec<usize> {
         let mut offsets = Vec::with_capacity(geometry.inputs_per_group() * geometry.taps());
         for channel in 0..geometry.inputs_per_group() {
@@ -207,17 +205,17 @@ impl Planes {
         offsets
     }
 
-    /// Where the channels of `group` start.
+    /// The index at which the channels of `group` start.
     pub(super) fn group(&self, geometry: &Geometry, group: usize) -> usize {
         group * geometry.inputs_per_group() * self.channel()
     }
 
-    /// Lays out the channels of one image; `planes` holds [`len`](Self::len) values, of which the slack is left alone.
+    /// Lays out the channels of one image. `planes` has [`len`](Self::len) values; the slack at its end is not written.
     pub(super) fn fill(&self, geometry: &Geometry, image: &[f32], planes: &mut [f32]) {
         let [height, width] = geometry.input;
         let [stride_y, stride_x] = geometry.stride;
         let [top, left] = geometry.before;
-        // Two remainders are laid out in one pass over a line.
+        // Both remainders are laid out in one pass over a line.
         let pairs = !self.shifted && stride_x == 2 && self.phases[1] == 2;
         for (image, planes) in image
             .chunks_exact(height * width)
@@ -254,7 +252,7 @@ impl Planes {
     }
 }
 
-/// `out` without its first `count` values, which become zeros.
+/// Fills the first `count` values of `out` with zeros, and gives the rest.
 #[inline(always)]
 fn behind_zeros(out: &mut [f32], count: usize) -> &mut [f32] {
     let (before, out) = out.split_at_mut(count.min(out.len()));
@@ -262,7 +260,7 @@ fn behind_zeros(out: &mut [f32], count: usize) -> &mut [f32] {
     out
 }
 
-/// Every `stride`-th value of `line`, zeros after the last.
+/// Copies every `stride`-th value of `line`, and fills the rest with zeros.
 fn take_every(stride: usize, line: &[f32], out: &mut [f32]) {
     let (out, behind) = out.split_at_mut(out.len().min(line.len().div_ceil(stride)));
     behind.fill(0.0);
@@ -275,14 +273,14 @@ fn take_every(stride: usize, line: &[f32], out: &mut [f32]) {
     }
 }
 
-/// The even and the odd columns of `line` after `before` columns of zeros, with zeros after the last.
+/// The even and the odd columns of `line`, with `before` columns of zeros before it and zeros after it.
 #[inline(always)]
 pub(super) fn deinterleave(line: &[f32], before: usize, even: &mut [f32], odd: &mut [f32]) {
     let halves = match before.is_multiple_of(2) {
         true => [even, odd],
         false => [odd, even],
     };
-    // The first value lies in column `before`, the second after it.
+    // The first value is in column `before`, the second in the next.
     let [first, second] = halves;
     let first = behind_zeros(first, before / 2);
     let second = behind_zeros(second, before.div_ceil(2));
@@ -299,7 +297,7 @@ pub(super) fn deinterleave(line: &[f32], before: usize, even: &mut [f32], odd: &
     take_every(2, line, &mut second[pairs..]);
 }
 
-/// The first index of remainder `phase` that lies after `padding`, and its place in the unpadded line.
+/// The first index of remainder `phase` after `padding`, and its place in the unpadded line.
 pub(super) fn first_inside(phase: usize, stride: usize, padding: usize) -> (usize, usize) {
     let first = padding.saturating_sub(phase).div_ceil(stride);
     (first, first * stride + phase - padding)

@@ -1,4 +1,4 @@
-//! The gradient of the input: for each remainder of the stride, a convolution of the output gradient.
+//! The gradient of the input: a convolution of the output gradient for each remainder of the stride.
 
 use pulp::Arch;
 use rayon::prelude::*;
@@ -11,42 +11,42 @@ use crate::fresh::zeros;
 use crate::parts::even_parts;
 use crate::workspace::with_workspace;
 
-/// The inputs whose padded row and column leave the same remainders: they see the same taps.
+/// The inputs whose padded row and column have the same remainders. The same taps read them.
 struct Phase {
-    /// Of the padded row and column.
+    /// The remainders of the padded row and column.
     remainder: [usize; 2],
-    /// The first row and column of the phase that are inside, counted in strides.
+    /// The first row and column of the phase inside the input, counted in strides.
     first: [usize; 2],
-    /// How many rows and columns are inside.
+    /// Number of rows and columns inside the input.
     count: [usize; 2],
-    /// Where in the gradient's plane each tap of each output channel starts.
+    /// The index in the gradient's plane at which each tap of each output channel starts.
     offsets: Vec<usize>,
     blocks: Vec<Block>,
 }
 
-/// Weights towards a few input channels, tap by tap.
+/// Weights of a few input channels, tap by tap.
 struct Block {
     group: usize,
-    /// Within the group.
+    /// The first of these channels within the group.
     first: usize,
     channels: usize,
     /// `[output channel, tap] × channels`.
     weights: Vec<f32>,
 }
 
-/// The output gradient of one image with zeros around it.
+/// The output gradient of one image, with zeros around it.
 struct Frame {
-    /// Zeros before the first row and column.
+    /// Number of zeros before the first row and column.
     before: [usize; 2],
     rows: usize,
     columns: usize,
 }
 
 impl Frame {
-    /// Output `y` of tap shift `e` gives to row `q = y + e` of a phase, so rows `0..` of a phase read from `-e`.
+    /// Output `y` of a tap with shift `e` contributes to row `q = y + e` of a phase, so a phase reads rows from `-e` on.
     fn new(geometry: &Geometry) -> Self {
         let [height, width] = geometry.input;
-        // The last row of a phase that is inside, rounded up over phases.
+        // The last row inside the input, rounded up over all phases.
         let last =
             |axis: usize, size: usize| (size - 1 + geometry.before[axis]) / geometry.stride[axis];
         let before = [geometry.reach(0), geometry.reach(1)];
@@ -197,8 +197,7 @@ pub(super) fn input_gradient(
     output
 }
 
-/// At stride one the gradient is a convolution of its own, with the weights turned around; `None` where the padding is
-/// beyond the kernel.
+/// With stride one, the gradient is itself a convolution, with reversed weights. `None` if the padding is larger than the kernel.
 fn turned(geometry: &Geometry) -> Option<Geometry> {
     if geometry.stride != [1, 1] {
         return None;
@@ -217,7 +216,7 @@ fn turned(geometry: &Geometry) -> Option<Geometry> {
     })
 }
 
-/// `[groups, outputs, inputs, taps]` as `[groups, inputs, outputs, taps from the last]`.
+/// `[groups, outputs, inputs, taps]`, converted to `[groups, inputs, outputs, reversed taps]`.
 fn turned_weights(geometry: &Geometry, weights: &[f32]) -> Vec<f32> {
     let (inputs, outputs, taps) = (
         geometry.inputs_per_group(),

@@ -1,28 +1,26 @@
-//! Convolutions, each a product over taps, and their gradients.
+//! Convolutions, computed as products over taps, and their gradients.
 //!
-//! An image with k taps per output does 2 k operations per output and channel for 4 bytes of each input and output: for
-//! the networks here 50 to 2,300 operations for each output that is written, so the floor is the arithmetic of the
-//! processor. Only the first layer of LeNet (25 taps, six channels) comes near the floor of memory.
+//! With k taps per output, 2 k operations are done per output and channel, for 4 bytes of each input and output. The networks here need 50 to 2,300
+//! operations per output, so arithmetic is the floor. Only the first layer of LeNet (25 taps, six channels) is close to the floor of memory.
 //!
 //! | part | how | file |
 //! |---|---|---|
 //! | output | six channels by two vectors of neighbouring outputs over all taps, from the planes of `geometry.rs` | `forward.rs` |
-//! | output of 3 × 3 taps, many channels | four outputs of sixteen products instead of thirty-six | `winograd.rs` |
-//! | input gradient | the same with the weights turned around, for each remainder of the stride | `input_gradient.rs` |
-//! | weight gradient | six taps by a block of channels over all outputs, images in parts that are added in order | `weight_gradient.rs` |
+//! | output of 3 × 3 taps, many channels | four outputs from sixteen products instead of thirty-six | `winograd.rs` |
+//! | input gradient | the same with reversed weights, for each remainder of the stride | `input_gradient.rs` |
+//! | weight gradient | six taps by a block of channels over all outputs; images are cut into parts that are added in order | `weight_gradient.rs` |
 //!
-//! An output is written once: bias and, where asked for, relu (`epilogue.rs`) join the sums while they are in registers, and
-//! where rows of the output follow each other without a gap the sums are the output. On lines (`cnn1d_b64` of
-//! `benches/networks.rs`) that, vectors of zeros made on all cores and the two planes of stride two laid out in one
-//! pass over a line took the forward pass from 9.98 to 7.23 ms (two threads, the least of three rounds in turn); of what is left
-//! five sixths are products and a twelfth the planes, which is the time to read the input from the third cache.
+//! An output is written once. Bias and relu (`epilogue.rs`) are applied while the sum is in a register. If no values lie between rows, the sums are
+//! written to the output directly. For convolutions on lines (`cnn1d_b64` of `benches/networks.rs`), three changes reduced the forward pass from
+//! 9.98 to 7.23 ms (two threads, smallest of three alternating rounds): writing directly, filling zeros on all cores, and laying out both planes of
+//! stride two in one pass. Of the remaining time, five sixths go to products. One twelfth goes to the planes, which is the time to read the input
+//! from the third-level cache.
 //!
-//! Threads share the images of a batch, so a batch of one runs on one thread. Workspace: the planes of an image, or of
-//! as many as fit a second-level cache, for each thread.
+//! Threads share the images of a batch, so a batch of one image runs on one thread. The workspace of a thread holds the planes of one image, or of as
+//! many images as fit into a second-level cache.
 //!
-//! Tried: channels of the weight gradient without blocks, 10 to 33 % slower on layers of LeNet and of lines (one run
-//! each). Weight gradients as correlations of rows, summed across vectors at the end, were the first form; they were not
-//! compared cleanly with the present one.
+//! Tried: without blocks of channels, the weight gradient was 10 to 33 % slower on layers of LeNet and on lines (one run each). The first version
+//! computed weight gradients as correlations of rows, with a sum across vectors at the end. It was not compared cleanly with the present one.
 
 mod autodiff;
 mod backend;
@@ -45,7 +43,7 @@ use backend::ConvKernel;
 use epilogue::Epilogue;
 pub use rounding::Rounding;
 
-/// `layer.forward(input)`.
+/// The result of `layer.forward(input)`.
 ///
 /// # Shapes
 /// `[batch, channels_in, height, width] → [batch, channels_out, height, width]`.
@@ -63,7 +61,7 @@ pub fn conv2d(layer: &Conv2d, input: Tensor<4>) -> Tensor<4> {
     layer2d(layer, input, Epilogue::Identity)
 }
 
-/// [`relu`](crate::relu)` (layer.forward(input))`, without a pass over the outputs for the relu.
+/// The result of [`relu`](crate::relu)` (layer.forward(input))`, without a separate pass for the relu.
 ///
 /// # Shapes
 /// `[batch, channels_in, height, width] → [batch, channels_out, height, width]`.
@@ -92,7 +90,7 @@ fn layer2d(layer: &Conv2d, input: Tensor<4>, epilogue: Epilogue) -> Tensor<4> {
     images(input, layer.weight.val(), bias, options, epilogue)
 }
 
-/// `layer.forward(input)`.
+/// The result of `layer.forward(input)`.
 ///
 /// # Shapes
 /// `[batch, channels_in, length] → [batch, channels_out, length]`.
@@ -100,7 +98,7 @@ pub fn conv1d(layer: &Conv1d, input: Tensor<3>) -> Tensor<3> {
     layer1d(layer, input, Epilogue::Identity)
 }
 
-/// [`relu`](crate::relu)` (layer.forward(input))`, without a pass over the outputs for the relu.
+/// The result of [`relu`](crate::relu)` (layer.forward(input))`, without a separate pass for the relu.
 ///
 /// # Shapes
 /// `[batch, channels_in, length] → [batch, channels_out, length]`.
@@ -116,7 +114,7 @@ fn layer1d(layer: &Conv1d, input: Tensor<3>, epilogue: Epilogue) -> Tensor<3> {
     lines(input, layer.weight.val(), bias, options, epilogue)
 }
 
-/// Padding before and after the rows and the columns of images of `[height, width]`.
+/// Padding before and after the rows, and before and after the columns, of images `[height, width]`.
 pub fn padding2d(layer: &Conv2d, [height, width]: [usize; 2]) -> [(usize, usize); 2] {
     match layer.padding {
         PaddingConfig2d::Valid => [(0, 0); 2],
@@ -137,7 +135,7 @@ pub fn padding1d(layer: &Conv1d, length: usize) -> (usize, usize) {
     }
 }
 
-/// Padding on both sides that keeps `ceil(size / stride)` outputs; the odd one goes to the end, as in Burn.
+/// Padding on both sides that gives `ceil(size / stride)` outputs. As in Burn, an odd one goes to the end.
 fn same_padding(size: usize, kernel: usize, stride: usize) -> (usize, usize) {
     let outputs = size.div_ceil(stride);
     let total = ((outputs.max(1) - 1) * stride + kernel).saturating_sub(size);
@@ -175,7 +173,7 @@ fn images(
     })
 }
 
-/// One-dimensional cross-correlation, as Burn's `conv1d`: that of images of one row.
+/// One-dimensional cross-correlation, as Burn's `conv1d`: lines count as images of one row.
 ///
 /// # Shapes
 /// input `[batch, channels_in, length]`, weight `[channels_out, channels_in / groups, length]`, bias `[channels_out]`.

@@ -1,4 +1,4 @@
-//! The two inner loops of every convolution: a product over taps and an outer product over pixels, in vectors of the processor.
+//! The two inner loops of all convolutions, with vectors of the processor: a product over taps, and an outer product over pixels.
 
 use std::array;
 
@@ -7,19 +7,18 @@ use pulp::{Arch, Simd, WithSimd};
 use super::epilogue::Epilogue;
 use super::geometry::SLACK;
 
-/// Output channels that a product works on at a time.
+/// Output channels of one product.
 pub(super) const BLOCK: usize = 6;
 
-/// Values of a run, rounded up to whole tiles.
+/// The length of a run, rounded up to whole tiles.
 pub(super) fn padded(run: usize) -> usize {
     run.next_multiple_of(SLACK)
 }
 
-/// `out[c][i] = epilogue(bias[c] + Σ_k weights[k][c] planes[offsets[k] + i])` for `i` in the run.
+/// `out[c][i] = epilogue(bias[c] + Σ_k weights[k][c] planes[offsets[k] + i])` for all `i` of the run.
 ///
-/// Six channels by two vectors stay in registers (by four where there are thirty-two registers), so each tap costs two
-/// loads and six broadcasts for twelve multiply-adds: bound by arithmetic. The planes of a tile stay in the first cache,
-/// and a sum leaves its register once, as the output that it becomes.
+/// Six channels by two vectors stay in registers (by four if there are thirty-two registers). Each tap costs two loads and six broadcasts for twelve
+/// multiply-adds: bound by arithmetic. The planes of a tile stay in the first-level cache, and a sum leaves its register once, as the output.
 pub(super) struct Product<'a> {
     pub(super) planes: &'a [f32],
     pub(super) offsets: &'a [usize],
@@ -33,7 +32,7 @@ pub(super) struct Product<'a> {
     pub(super) epilogue: Epilogue,
     /// `[channels, stride]`: values after the run may be overwritten.
     pub(super) out: &'a mut [f32],
-    /// The run, or [`padded`] to whole tiles.
+    /// Length of the run, or of the run [`padded`] to whole tiles.
     pub(super) stride: usize,
 }
 
@@ -107,18 +106,18 @@ impl Product<'_> {
     }
 }
 
-/// Taps that an outer product works on at a time.
+/// Taps of one outer product.
 const TAPS: usize = 6;
 
-/// `sums[k][c] += Σ_m Σ_(y, x) planes[m][offsets[k] + y columns + x] rows[m][(y, x)][c]`, over images and outputs.
+/// `sums[k][c] += Σ_m Σ_(y, x) planes[m][offsets[k] + y columns + x] rows[m][(y, x)][c]`, over images `m` and outputs `(y, x)`.
 ///
-/// Channels lie in the vectors, so nothing is added up across one; six taps by two vectors stay in registers (by four
-/// where there are thirty-two). Channels come in blocks as wide as that, so that both operands are read in order.
+/// The lanes of a vector are channels, so nothing is summed across a vector. Six taps by two vectors stay in registers (by four if there are thirty-two).
+/// Blocks of channels are as wide as that, so that both operands are read in order.
 pub(super) struct Outer<'a> {
     /// `[images, plane_stride]`.
     pub(super) planes: &'a [f32],
     pub(super) plane_stride: usize,
-    /// Where the planes of the group start within an image.
+    /// Offset of the group's planes within an image.
     pub(super) start: usize,
     pub(super) offsets: &'a [usize],
     /// Length of a plane's row.
@@ -129,13 +128,13 @@ pub(super) struct Outer<'a> {
     pub(super) images: usize,
     /// Height and width.
     pub(super) output: [usize; 2],
-    /// Channels of a block, from [`block`].
+    /// Number of channels of a block, from [`block`].
     pub(super) block: usize,
     /// `[taps, blocks, block]`.
     pub(super) sums: &'a mut [f32],
 }
 
-/// Channels of a block for [`Outer`]: what the registers hold, or less where that would be mostly padding.
+/// Channels of a block for [`Outer`]: as many as registers hold, or fewer if most would be padding.
 pub(super) fn block(arch: Arch, channels: usize) -> usize {
     let mut block = match arch {
         #[cfg(target_arch = "x86_64")]
@@ -157,7 +156,7 @@ impl WithSimd for Outer<'_> {
         let taps = self.offsets.len();
         for tap in (0..taps).step_by(TAPS) {
             let count = TAPS.min(taps - tap);
-            // Behind the last tap the last is taken again, and its sum dropped.
+            // After the last tap, the last tap is repeated and its sum is dropped.
             let offsets = array::from_fn(|t| self.offsets[tap + t.min(count - 1)]);
             for block in 0..self.sums.len() / (taps * self.block) {
                 let mut channel = 0;

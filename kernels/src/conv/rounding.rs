@@ -1,4 +1,4 @@
-//! How far rounding can move the outputs of a convolution.
+//! How much rounding can change the outputs of a convolution.
 
 use burn::backend::ops::ConvOptions;
 use burn::nn::conv::Conv2d;
@@ -15,24 +15,23 @@ const UNIT: f64 = 1.0 / (1 << 24) as f64;
 /// |computed - exact| <= factor · (majorant(|w|) ⊛ |x| + |bias|)        factor = γ(n) = n u / (1 - n u),  u = 2⁻²⁴
 /// ```
 ///
-/// **Tap by tap** the majorant is `|w|` itself. A sum of n products and a bias, added in any order, with or without fused
-/// multiply-adds, passes every term through n + 1 roundings at most (Higham, *Accuracy and Stability of Numerical
-/// Algorithms*, 2nd ed., section 3.1).
+/// **Tap by tap**, the majorant is `|w|` itself. In a sum of n products and a bias, added in any order, with or without fused multiply-adds, each term
+/// passes through at most n + 1 roundings (Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., section 3.1).
 ///
-/// **By minimal filtering** (3 × 3 taps, `winograd.rs`) a term passes through one rounding of the transformed weight, two of
-/// the transformed input, one for each input channel, four of the output transform: n = channels + 8. The exact transforms
-/// cancel what they add too much, roundings do not, so magnitudes are those of `|Aᵀ| [(|G| |g| |Gᵀ|) ⊙ (|Bᵀ| |d| |B|)] |A|`.
-/// On a line of three taps this is, for the first and the second output of a tile,
+/// **With minimal filtering** (3 × 3 taps, `winograd.rs`), a term passes through one rounding of the transformed weight, two of the transformed input,
+/// one for each input channel, and four of the output transform: n = channels + 8. Exact transforms would cancel the additional terms, but
+/// roundings remain. The magnitudes are therefore those of `|Aᵀ| [(|G| |g| |Gᵀ|) ⊙ (|Bᵀ| |d| |B|)] |A|`. On a line of three taps this is, for the
+/// first and the second output of a tile,
 ///
 /// ```text
 /// |d₀| |g₀| + |d₁| s + |d₂| (s + |g₀|)        |d₁| (s + |g₂|) + |d₂| s + |d₃| |g₂|        s = |g₀| + |g₁| + |g₂|
 /// ```
 ///
-/// The larger of both for each tap is `Q |g|`, and on squares `Q |g| Qᵀ`, with `Q = [1 1 2; 1 1 1; 2 1 1]`.
+/// The larger of the two for each tap is `Q |g|`; on squares it is `Q |g| Qᵀ`, with `Q = [1 1 2; 1 1 1; 2 1 1]`.
 ///
-/// Both hold while nothing overflows; underflow adds less than 2⁻¹⁰⁰ to a sum of fewer than 2²⁰ products.
+/// Both bounds hold unless something overflows. Underflow adds less than 2⁻¹⁰⁰ to a sum of fewer than 2²⁰ products.
 ///
-/// The bounds speak of the implementation for `Flex` on `f32`. Burn's own convolutions add products tap by tap.
+/// The bounds hold for the implementation for `Flex` on `f32`. Burn's own convolutions add products tap by tap.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rounding {
     terms: usize,
@@ -40,7 +39,7 @@ pub struct Rounding {
 }
 
 impl Rounding {
-    /// That of sums of `terms` products and a bias, in any order.
+    /// The bound for sums of `terms` products and a bias, in any order.
     pub fn of_sum(terms: usize) -> Self {
         Self {
             terms: terms + 1,
@@ -48,7 +47,7 @@ impl Rounding {
         }
     }
 
-    /// That of [`conv2d`](super::conv2d) on `input`, `[batch, channels, height, width]`.
+    /// The bound for [`conv2d`](super::conv2d) on `input`, `[batch, channels, height, width]`.
     pub fn of_conv2d(layer: &Conv2d, input: [usize; 4]) -> Self {
         let weight = layer.weight.lazy_shape().dims();
         let padding = padding2d(layer, [input[2], input[3]]);
@@ -63,7 +62,7 @@ impl Rounding {
         }
     }
 
-    /// γ of some roundings more; infinite where it is no small number.
+    /// γ for `more` additional roundings; infinite if it would not be small.
     pub fn factor(&self, more: usize) -> f64 {
         let error = (self.terms + more) as f64 * UNIT;
         match error < 0.01 {
@@ -77,7 +76,7 @@ impl Rounding {
         self.spreads
     }
 
-    /// The majorant of `magnitudes`, 3 × 3 taps after 3 × 3 taps where it [`spreads`](Self::spreads). Rounded upwards.
+    /// The majorant of `magnitudes`, rounded upwards. If it [`spreads`](Self::spreads), `magnitudes` are groups of 3 × 3 taps.
     pub fn majorant(&self, magnitudes: &[f32]) -> Vec<f32> {
         if !self.spreads {
             return magnitudes.to_vec();
@@ -142,7 +141,7 @@ mod tests {
                 .with_bias(false)
                 .init(&device);
             let w = numbers(channels as u32, channels * channels * 9);
-            // Neighbours of opposite sign and very different size: what a tile adds too much is large.
+            // Neighbours of opposite sign and very different size, so that the additional terms of a tile are large.
             let x: Vec<f32> = numbers(5, channels * size * size)
                 .iter()
                 .enumerate()
@@ -173,7 +172,7 @@ mod tests {
                 *held = held.max(error / bound);
             }
         }
-        // The bound is of the right size: within three orders of magnitude of what happens.
+        // The bound has the right size: observed errors are within three orders of magnitude of it.
         assert!(widest.iter().all(|share| *share > 1e-3), "{widest:?}");
     }
 

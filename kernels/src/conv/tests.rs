@@ -1,4 +1,4 @@
-//! Against sums over every tap in 64-bit floats.
+//! Compares with sums over all taps in 64-bit floats.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use burn::backend::ops::ConvOptions;
@@ -33,7 +33,7 @@ impl Case {
         Geometry::new(self.input, self.weight, &self.options).unwrap()
     }
 
-    /// Calls `visit` with the index of every (output, input, weight) that belong together.
+    /// Calls `visit` with all combinations of indices (output, input, weight) that are multiplied.
     fn each(&self, mut visit: impl FnMut(usize, usize, usize)) {
         let Geometry {
             output: [oh, ow],
@@ -99,7 +99,7 @@ fn cases() -> impl Strategy<Value = Case> {
         0usize..4,
     )
         .prop_map(|(y, x, groups, inputs, outputs, batch)| {
-            // Kernel, stride, dilation, padding on both sides, and what the input has beyond the reach of the kernel.
+            // Kernel, stride, dilation, padding on both sides, and how much the input extends beyond the kernel's reach.
             let size = |(kernel, _, dilation, before, after, extra): (
                 usize,
                 usize,
@@ -222,7 +222,7 @@ proptest! {
     }
 }
 
-/// The shapes of the networks, whose runs are longer than a tile.
+/// The shapes of the networks. Their runs are longer than a tile.
 #[test]
 fn the_layers_of_the_networks_agree() {
     for (input, weight, stride, padding) in [
@@ -280,7 +280,7 @@ fn check_threads(case: &Case) {
     assert!(pool(1).install(all) == pool(2).install(all));
 }
 
-/// Through Burn's tape, against Burn's own convolution on the same tape.
+/// Compares with Burn's own convolution on Burn's tape.
 #[test]
 fn gradients_reach_input_weight_and_bias() {
     let device = Device::flex().autodiff();
@@ -345,7 +345,7 @@ fn of_layer(
     found
 }
 
-/// Against the two operations one after the other: on this backend the same bits, tap by tap and by minimal filtering.
+/// Compares with both operations in turn. On this backend the bits are the same, tap by tap and with minimal filtering.
 #[test]
 fn a_layer_with_relu_is_relu_behind_a_layer() {
     for (size, channels) in [([9, 8], 3), ([9, 8], 14)] {

@@ -1,4 +1,4 @@
-//! The gradient of the weights, and of the bias.
+//! The gradients of the weights and of the bias.
 
 use pulp::Arch;
 use rayon::prelude::*;
@@ -8,15 +8,14 @@ use super::product::{Outer, block};
 use crate::parts::even_parts;
 use crate::workspace::with_workspace;
 
-/// The batch is cut into parts that are summed apart, then in order: the same sum on any number of threads. No more
-/// parts than keep their sums within 4 MiB.
+/// The batch is cut into parts. Each part is summed separately, then the parts are added in order, so that the sum does not depend on the number of
+/// threads. The number of parts is limited so that their sums fit into 4 MiB.
 fn parts(batch: usize, weights: usize) -> Vec<(usize, usize)> {
     let count = ((1 << 20) / weights.max(1)).clamp(4, 16);
     even_parts(batch, batch.div_ceil(count).max(1)).collect()
 }
 
-/// Values of a few images that are worked on together, so that sums are added up less often: most of a second-level
-/// cache of 512 KiB.
+/// Values of a few images that are processed together, so that sums are added up less often. They fill most of a second-level cache of 512 KiB.
 const TOGETHER: usize = 96 << 10;
 
 /// `[channels_out, channels_in / groups, kernel, kernel]` from input and output gradient.
@@ -99,7 +98,7 @@ pub(super) fn weight_gradient(
     weights
 }
 
-/// `[channels, pixels]` as `[blocks, pixels, block]`, zeros in the channels that are not there.
+/// `[channels, pixels]` as `[blocks, pixels, block]`; missing channels are zero.
 fn blocks_of_channels(gradient: &[f32], channels: usize, block: usize, rows: &mut [f32]) {
     let pixels = gradient.len() / channels;
     for (gradient, rows) in gradient
@@ -107,7 +106,7 @@ fn blocks_of_channels(gradient: &[f32], channels: usize, block: usize, rows: &mu
         .zip(rows.chunks_exact_mut(block * pixels))
     {
         let present = gradient.len() / pixels;
-        // A few pixels at a time, so that what is being written stays in the first cache.
+        // A few pixels at a time, so that what is written stays in the first-level cache.
         for (start, rows) in (0..pixels).step_by(16).zip(rows.chunks_mut(16 * block)) {
             for row in rows.chunks_exact_mut(block) {
                 row[present..].fill(0.0);
@@ -149,7 +148,7 @@ pub(super) fn bias_gradient(channels: usize, pixels: usize, gradient: &[f32]) ->
                 .chunks_exact((channels * pixels).max(1))
                 .map(|image| {
                     let line = &image[channel * pixels..(channel + 1) * pixels];
-                    // Eight sums side by side, which the compiler puts into a vector.
+                    // Eight sums side by side, which the compiler puts into one vector.
                     let mut sums = [0.0f32; 8];
                     let mut eights = line.chunks_exact(8);
                     for eight in &mut eights {

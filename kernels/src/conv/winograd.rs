@@ -1,6 +1,6 @@
-//! Convolutions of 3 × 3 taps by minimal filtering.
+//! Convolutions of 3 × 3 taps with minimal filtering.
 //!
-//! Four outputs, two by two, are made from sixteen products in place of thirty-six:
+//! Four outputs, two by two, are computed from sixteen products instead of thirty-six:
 //!
 //! ```text
 //! Y = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A          d 4 × 4 inputs, g 3 × 3 taps, Y 2 × 2 outputs
@@ -11,10 +11,10 @@
 //!      0  1  0 -1           0    0    1
 //! ```
 //!
-//! and the sums over channels of each of the sixteen are products of matrices, `[outputs, inputs] × [inputs, tiles]`. They
-//! take 4/9 of the operations; the transforms are additions, a fixed number per input and output, so it pays from a dozen
-//! channels on. Results differ from those of the taps by roundings: one or two more bits. A value that is not finite would
-//! spread over its tile, so images with one in their output are done again tap by tap.
+//! Each of the sixteen is summed over channels by a product of matrices, `[outputs, inputs] × [inputs, tiles]`. The products take 4/9 of the
+//! operations. The transforms are a fixed number of additions per input and output, so the method is faster from about a dozen channels on. Results
+//! differ from those of single taps by roundings, in the last one or two bits. A value that is not finite would spread over its tile, so images
+//! with such an output are computed again tap by tap.
 //!
 //! # Source
 //! Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016, section 4.1: F(2 × 2, 3 × 3).
@@ -32,17 +32,17 @@ use crate::fresh::zeros;
 use crate::parts::even_parts;
 use crate::workspace::with_workspace;
 
-/// Products of a tile.
+/// Number of products of a tile.
 const POINTS: usize = 16;
 
-/// Tiles that are worked on at a time, where there are that many: enough for every weight that is loaded to pay, few
-/// enough for their inputs to stay in the second cache.
+/// Tiles that are processed at a time, if there are as many: enough to make use of every loaded weight, and few enough for their inputs to stay in the
+/// second-level cache.
 const TILES: usize = 64;
 
-/// Channels from which on the transforms pay.
+/// From this number of channels on, the method is faster.
 const CHANNELS: usize = 12;
 
-/// Whether a convolution is one of these, and large enough.
+/// Whether a convolution has this form and is large enough.
 pub(super) fn suits(geometry: &Geometry) -> bool {
     geometry.kernel == [3, 3]
         && geometry.stride == [1, 1]
@@ -52,13 +52,13 @@ pub(super) fn suits(geometry: &Geometry) -> bool {
         && geometry.output.iter().all(|size| *size >= 4)
 }
 
-/// How the outputs of a batch are cut into tiles, and those into blocks.
+/// How the outputs of a batch are divided into tiles, and the tiles into blocks.
 struct Tiling {
-    /// Tiles of an image, down and across.
+    /// Number of tiles of an image, down and across.
     grid: [usize; 2],
-    /// Images of a block: more than one where an image has few tiles.
+    /// Number of images of a block. It is more than one if images have few tiles.
     images: usize,
-    /// Rows of tiles of a block, at most.
+    /// Most rows of tiles of a block.
     rows: usize,
 }
 
@@ -73,12 +73,12 @@ impl Tiling {
         }
     }
 
-    /// Tiles of a block, at most.
+    /// Most tiles of a block.
     fn tiles(&self) -> usize {
         self.images * self.rows * self.grid[1]
     }
 
-    /// Values of one half of a line of inputs: its even or its odd columns.
+    /// Number of values of one half of a line of inputs: its even or its odd columns.
     fn half(&self) -> usize {
         self.grid[1] + 1
     }
@@ -141,7 +141,7 @@ pub(super) fn forward(
     );
     let most = tiling.tiles();
     let lengths = [
-        // One channel of a block of one image, and four of its lines that are added up.
+        // Memory for one channel of a block of one image, and for the four lines that are added.
         (2 * tiling.rows + 2 + 4) * 2 * tiling.half(),
         POINTS * inputs * most + SLACK,
         POINTS * BLOCK * padded(most),
@@ -209,13 +209,13 @@ pub(super) fn forward(
                 let taps = direct(arch, &geometry, input, weights, bias, Epilogue::Identity);
                 output.copy_from_slice(&taps);
             }
-            // Only now: it would hide a negative infinity.
+            // The epilogue comes last, because relu would hide a negative infinity.
             epilogue.apply(arch, output);
         });
     output
 }
 
-/// Whether all of `values` are finite: zero times any other is no zero.
+/// Whether all `values` are finite: only then their product with zero is zero.
 fn finite(values: &[f32]) -> bool {
     let mut lanes = [0.0f32; 16];
     let mut chunks = values.chunks_exact(lanes.len());
@@ -230,14 +230,14 @@ fn finite(values: &[f32]) -> bool {
         .all(|value| value.is_finite())
 }
 
-/// Inputs of a block to `[points, channels, tiles]`: `Bᵀ d B`.
+/// Transforms the inputs of a block to `[points, channels, tiles]`: `Bᵀ d B`.
 struct Scatter<'a> {
     geometry: &'a Geometry,
     tiling: &'a Tiling,
     input: &'a [f32],
     /// The first row of tiles, and how many.
     rows: [usize; 2],
-    /// Of the block.
+    /// Number of tiles of the block.
     tiles: usize,
     lines: &'a mut [f32],
     planes: &'a mut [f32],
@@ -296,7 +296,7 @@ impl WithSimd for Scatter<'_> {
     }
 }
 
-/// `Bᵀ` from the left: four lines to four sums of them.
+/// `Bᵀ` from the left: four sums of four lines.
 #[inline(always)]
 fn add_lines(lines: &[f32], sums: &mut [f32]) {
     let length = lines.len() / 4;
@@ -324,7 +324,7 @@ fn difference(out: &mut [f32], left: &[f32], right: &[f32]) {
     }
 }
 
-/// Sums of a few channels, `[points, channels, tiles]`, to their outputs: `Aᵀ M A`.
+/// Transforms the sums of a few channels, `[points, channels, tiles]`, to their outputs: `Aᵀ M A`.
 struct Gather<'a> {
     geometry: &'a Geometry,
     tiling: &'a Tiling,
@@ -385,7 +385,7 @@ impl WithSimd for Gather<'_> {
     }
 }
 
-/// `Aᵀ M A + bias` of `tiles` tiles, `[points][stride]` to `[quarters, stride]`; strides are whole tiles of vectors.
+/// `Aᵀ M A + bias` of `tiles` tiles, from `[points][stride]` to `[quarters, stride]`. Strides are whole tiles of vectors.
 #[inline(always)]
 fn outputs<S: Simd>(
     simd: S,
@@ -417,7 +417,7 @@ fn outputs<S: Simd>(
     }
 }
 
-/// Values of `left` at even places, those of `right` at odd ones.
+/// Interleaves: `left` at even indices, `right` at odd ones.
 #[inline(always)]
 fn interleave(out: &mut [f32], left: &[f32], right: &[f32]) {
     let mut pairs = out.chunks_exact_mut(2);

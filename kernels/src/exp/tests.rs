@@ -1,4 +1,4 @@
-//! Against 64-bit floats, over every exponent of the argument and on every instruction set.
+//! Compares with 64-bit floats, for every exponent of the argument and every instruction set.
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -46,7 +46,7 @@ fn run(arch: Arch, which: Which, values: &[f32]) -> Vec<f32> {
     arch.dispatch(Run(which, values))
 }
 
-/// Both signs of every size from the smallest number to the largest, and a fine grid where functions bend.
+/// Both signs of every magnitude from the smallest number to the largest, and a fine grid where functions curve.
 fn arguments() -> Vec<f32> {
     let sizes = (0..0x7F80_0000_u32).step_by(9973).map(f32::from_bits);
     let grid = (0..400_000).map(|i| i as f32 * 3e-4 + 1e-5);
@@ -96,7 +96,7 @@ fn oracle(which: Which, x: f64) -> f64 {
     }
 }
 
-/// The distance in units of the last place of a 32-bit float, at least the smallest subnormal number.
+/// The distance in units in the last place of a 32-bit float; a unit is at least the smallest subnormal number.
 fn units(found: f32, expected: f64) -> f64 {
     let rounded = expected as f32;
     if found == rounded {
@@ -119,7 +119,7 @@ fn check(which: Which, limit: f64) {
         for (x, y) in arguments.iter().zip(found) {
             match which {
                 Which::Difference if *x > 88.0 => continue,
-                // Where the results end.
+                // Here results become zero.
                 Which::Normal if (-13.25..-13.15).contains(x) => continue,
                 _ => {}
             }
@@ -163,7 +163,7 @@ fn the_error_function_is_right_to_three_units() {
     check(Which::Erf, 3.0);
 }
 
-/// The rounding of x² alone moves `e^(-x²/2)` by x²/4 units: 50 at the end of the range.
+/// The rounding of x² alone changes `e^(-x²/2)` by x²/4 units: 50 at the end of the range.
 #[test]
 fn the_normal_distribution_function_keeps_its_digits_in_the_tail() {
     check(Which::Normal, 110.0);

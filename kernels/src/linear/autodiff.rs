@@ -1,4 +1,4 @@
-//! The linear layer on the tape.
+//! Gradients of the linear layer on the tape.
 
 use burn::backend::Autodiff;
 use burn::backend::autodiff::NodeId;
@@ -10,7 +10,7 @@ use burn::backend::tensor::FloatTensor;
 
 use super::backend::LinearKernel;
 
-/// Nodes of input and weight, each where the gradient of the other is asked for.
+/// Nodes of the input and of the weight. Each is kept only if the other one's gradient is needed.
 type State = [Option<NodeId>; 2];
 
 /// Registers the gradients of input and weight.

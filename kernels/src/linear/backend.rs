@@ -49,7 +49,7 @@ impl LinearKernel for burn::backend::NdArray {}
 #[cfg(feature = "wgpu")]
 impl LinearKernel for burn::backend::Cube {}
 
-/// A weight whose inputs or whose outputs lie without gaps, and which of both: a transposed view is not copied.
+/// A weight whose inputs, or whose outputs, are contiguous, and which of the two are. A transposed view is not copied.
 struct InLines {
     lines: FlexTensor,
     transposed: bool,
@@ -80,7 +80,7 @@ fn matrix(weight: &InLines, inputs: usize, outputs: usize) -> Matrix<'_> {
     }
 }
 
-/// On 32-bit floats; other types go to Burn.
+/// For 32-bit floats. Other types are passed to Burn.
 fn forward(input: FlexTensor, weight: FlexTensor, bias: Option<FlexTensor>) -> FlexTensor {
     if !all_f32([&input, &weight].into_iter().chain(&bias)) {
         return <Flex as ModuleOps<Flex>>::linear(input, weight, bias);

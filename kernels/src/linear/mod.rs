@@ -1,9 +1,9 @@
-//! Linear layers: products of matrices in pieces of rows on all cores, transposed operands without copies.
+//! Linear layers: products of matrices in pieces of rows, on all cores, without copies of transposed operands.
 //!
-//! A layer of n inputs and m outputs does 2 n m operations per row for 4 (n + m) bytes, plus the weights once: bound by
-//! arithmetic from a few dozen rows on. Burn runs products below 192³ multiply-adds on one thread, and adds the bias in a
-//! pass of its own; here the product is added to the bias, which the output holds from the start. Up to some dozens of rows of
-//! a large layer are bound by memory: there each thread reads its own part of the weight, where its outputs lie one after the other.
+//! A layer of n inputs and m outputs does 2 n m operations per row for 4 (n + m) bytes, and reads the weights once. From a few dozen rows on it is
+//! bound by arithmetic. Burn runs products below 192³ multiply-adds on one thread, and adds the bias in a separate pass; here the output starts as
+//! the bias, and the product is added. Up to some dozens of rows, a large layer is bound by memory. If each output's weights are contiguous, each
+//! thread then reads its own part of the weight.
 
 mod autodiff;
 mod backend;
@@ -17,13 +17,13 @@ use backend::LinearKernel;
 
 use crate::QuantizedWeight;
 
-/// `layer.forward(input)`; with the bytes of a weight that is a [`QuantizedWeight`].
+/// The result of `layer.forward(input)`. A [`QuantizedWeight`] multiplies with its bytes.
 ///
 /// # Shapes
 /// `[..., inputs] → [..., outputs]`.
 ///
 /// # Panics
-/// Where the last axis of `input` is not the number of inputs.
+/// If the last axis of `input` does not have as many values as the layer has inputs.
 ///
 /// ```
 /// use burn::nn::LinearConfig;
@@ -48,7 +48,7 @@ pub fn linear<const D: usize>(layer: &Linear, input: Tensor<D>) -> Tensor<D> {
 /// input `[..., inputs]`, weight `[inputs, outputs]`, bias `[outputs]`.
 ///
 /// # Panics
-/// Where the sizes do not fit.
+/// If the sizes do not fit.
 pub fn multiply<const D: usize>(
     input: Tensor<D>,
     weight: Tensor<2>,
@@ -151,7 +151,7 @@ mod tests {
         }
     }
 
-    /// Sizes on both sides of those from which on outputs are cut, and a weight that is a transposed view.
+    /// Sizes just below and above the one from which on outputs are cut, and a weight that is a transposed view.
     #[test]
     fn a_few_rows_and_a_transposed_weight_are_the_same_product() {
         let device = Device::flex();
@@ -193,8 +193,8 @@ mod tests {
         }
     }
 
-    /// A batch of training, or what is left of the items for the last one, rounds as one product of all its rows does: weights that
-    /// lie by inputs are not cut by outputs. One row and three would round in another way where they were; 64 round the same.
+    /// A batch of training, and the last and smaller batch of an epoch, must round like one product of all rows: weights that are contiguous by inputs
+    /// are not cut by outputs. If they were, one row and three rows would round differently; 64 rows would not.
     #[test]
     fn a_batch_of_training_is_one_product() {
         for rows in [1, 3, 64] {
@@ -219,7 +219,7 @@ mod tests {
     fn a_transposed_weight_has_the_gradients_of_its_copy() {
         let turned = run([9, 33, 20], true, multiply);
         let view = run([9, 33, 20], true, |x, w, b| {
-            // Twice transposed with a copy between: the gradient comes back through a view.
+            // Transposed twice, with a copy between: the gradient passes through a view.
             multiply(x, (w.transpose() * 1.0).transpose(), b)
         });
         for (a, b) in turned.iter().zip(&view) {

@@ -6,19 +6,19 @@ use rayon::prelude::*;
 use crate::fresh::{repeated, zeros};
 use crate::matrix::{Matrix, multiply};
 
-/// Rows of a piece of `rows`: whole tiles of six, for most of them an eighth.
+/// Rows of a piece if there are `rows`: an eighth of them but at least 64, in whole tiles of six.
 ///
-/// A piece packs the other operand once, which costs one part in about its rows of its product. With 64, 132 and 258 of
-/// 1,024 rows the forward pass of a GPT of width 256 took 68.9, 58.3 and 60.3 ms (two threads of a busy machine, the least of
-/// five rounds in turn); with 48 `gemm` does not pack, 66.2 ms.
+/// Each piece packs the other operand once, which costs about one part in its number of rows. The forward pass of a GPT of width 256 took 68.9, 58.3
+/// and 60.3 ms with pieces of 64, 132 and 258 of 1,024 rows (two threads of a busy machine, smallest of five alternating rounds). With 48 rows,
+/// `gemm` does not pack, and it took 66.2 ms.
 fn piece(rows: usize) -> usize {
     (rows / 8).max(64).next_multiple_of(6)
 }
 
-/// Values of a weight from which on a few rows are cut into pieces of outputs: a product of fewer is not worth a thread.
+/// From this many weights on, a few rows are cut into pieces of outputs. A smaller product is not worth a thread.
 const LARGE: usize = 1 << 16;
 
-/// Values of a weight that a piece of outputs reads.
+/// Weights that a piece of outputs reads.
 const READ: usize = 1 << 15;
 
 /// `input · weight + bias`: `[rows, outputs]` from `[rows, inputs]`, `[inputs, outputs]` and `[outputs]`.
@@ -28,13 +28,13 @@ pub(super) fn forward(
     bias: Option<&[f32]>,
     [rows, inputs, outputs]: [usize; 3],
 ) -> Vec<f32> {
-    // The bias is what the output holds at first, in place of zeros.
+    // The output starts as the bias instead of zeros.
     let output = match bias {
         Some(bias) => repeated(bias, rows),
         None => zeros(rows * outputs),
     };
-    // Only where outputs lie one after the other, as in the files of language models: cut in another way a product rounds in another
-    // way, and the trainings of earlier versions, whose weights lie by inputs, are to come out the same.
+    // Only if each output's weights are contiguous, as in the files of language models. Another cut rounds differently, and trainings of earlier versions,
+    // whose weights are contiguous by inputs, must be reproduced exactly.
     if let Some(lines) = weight.lines()
         && (1..=piece(rows)).contains(&rows)
         && inputs * outputs >= LARGE
@@ -48,8 +48,8 @@ pub(super) fn forward(
     })
 }
 
-/// A few rows, which are one piece of [`by_rows`], on all cores: each takes some of the outputs and reads its part of the
-/// weight once. Bound by memory for one row: 4 bytes of weight for two operations.
+/// A few rows, which are one piece of [`by_rows`], on all cores. Each core computes some outputs and reads its part of the weight once. With one row
+/// this is bound by memory: 4 bytes of weight for two operations.
 fn by_outputs(
     input: &[f32],
     lines: &[f32],
@@ -94,7 +94,7 @@ fn by_outputs(
     output
 }
 
-/// `out[i] += input · line i`: the lines of a weight whose outputs lie one after the other.
+/// `out[i] += input · line i`, for a weight with contiguous lines, one for each output.
 struct Dots<'a> {
     input: &'a [f32],
     lines: &'a [f32],
@@ -110,7 +110,7 @@ impl WithSimd for Dots<'_> {
         let (vectors, rest) = S::as_simd_f32s(input);
         for (out, line) in out.iter_mut().zip(lines.chunks_exact(input.len())) {
             let (line, line_rest) = S::as_simd_f32s(line);
-            // Four sums, so that an addition need not wait for the one before.
+            // Four sums, so that an addition does not wait for the one before.
             let mut sums = [simd.splat_f32s(0.0); 4];
             let (fours, ones) = line.as_chunks::<4>();
             let (input_fours, input_ones) = vectors.as_chunks::<4>();
@@ -176,7 +176,7 @@ pub(super) fn bias_gradient(gradient: &[f32], outputs: usize) -> Vec<f32> {
     sums
 }
 
-/// `out [rows, columns]` after `fill(first row, rows, values)` of every piece.
+/// Computes `out [rows, columns]`, after `fill(first row, rows, values)` has filled each piece.
 fn by_rows(
     rows: usize,
     mut out: Vec<f32>,

@@ -1,17 +1,17 @@
-//! Loops over a contiguous run of values that the normalisations share, in vectors of the processor.
+//! Loops over contiguous values that all normalisations share, with vectors of the processor.
 //!
-//! At most four operations for every four bytes that are read, so each is bound by the memory its run lies in. Four
-//! vectors of sums side by side hide the latency of an addition.
+//! There are at most four operations for every four bytes, so each loop is bound by the memory that holds its run. Four vectors of sums side by side
+//! hide the latency of an addition.
 
 use pulp::Simd;
 
-/// Values that are summed in 32 bits before the sum goes on in 64.
+/// Values that are summed in 32 bits, before the sum is added to a 64-bit one.
 const BLOCK: usize = 4096;
 
 /// Four vectors.
 type Block<S> = [<S as Simd>::f32s; 4];
 
-/// Blocks of four vectors, single vectors, and single values.
+/// A run as blocks of four vectors, then single vectors, then single values.
 #[inline(always)]
 fn split<S: Simd>(run: &[f32]) -> (&[Block<S>], &[S::f32s], &[f32]) {
     let (vectors, tail) = S::as_simd_f32s(run);
@@ -163,14 +163,14 @@ pub(super) fn scale<S: Simd>(simd: S, gradient: &mut [f32], a: f32) {
     }
 }
 
-/// Mean and variance from the sums of a first guess of the mean and the [`moments`] about it.
+/// Mean and variance, from a first guess of the mean and the [`moments`] about it.
 ///
-/// The first sums say how far the guess is off, which corrects both.
+/// The first moment says how far the guess is off, which corrects both.
 #[inline(always)]
 pub(super) fn mean_and_variance(guess: f32, [sum, squares]: [f64; 2], count: f64) -> [f32; 2] {
     let off = sum / count;
     let variance = squares / count - off * off;
-    // An infinite value makes the deviations infinite or not a number; the mean stays the infinite one.
+    // If a value is infinite, deviations are infinite or NaN. The mean stays infinite.
     let mean = match off.is_finite() {
         true => (f64::from(guess) + off) as f32,
         false => guess,
@@ -178,7 +178,7 @@ pub(super) fn mean_and_variance(guess: f32, [sum, squares]: [f64; 2], count: f64
     [mean, if variance < 0.0 { 0.0 } else { variance as f32 }]
 }
 
-/// How many values there are, their mean, and the sum of the squares of their deviations from it.
+/// The number of values, their mean, and the sum of the squares of their deviations from it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Moments {
     pub(super) count: f64,
@@ -187,7 +187,7 @@ pub(super) struct Moments {
 }
 
 impl Moments {
-    /// Block by block, each of which stays in the first-level cache for its second pass.
+    /// Processes the run in blocks. Each block stays in the first-level cache for its second pass.
     #[inline(always)]
     pub(super) fn of<S: Simd>(simd: S, run: &[f32]) -> Self {
         let mut result = Self::default();
@@ -196,7 +196,7 @@ impl Moments {
             let guess = (sum(simd, run) / count) as f32;
             let [sum, squares] = moments(simd, run, guess);
             let off = sum / count;
-            // As in `mean_and_variance`.
+            // As in `mean_and_variance`: NaN and infinite corrections are dropped.
             let correction = if off.is_finite() { off } else { 0.0 };
             result.merge(&Self {
                 count,
@@ -211,7 +211,7 @@ impl Moments {
         result
     }
 
-    /// Of the values of both.
+    /// The moments of both sets of values together.
     ///
     /// ```text
     /// δ = μ₂ - μ₁,   μ = μ₁ + δ n₂ / n,   M = M₁ + M₂ + δ² n₁ n₂ / n
@@ -226,7 +226,7 @@ impl Moments {
         let difference = other.mean - self.mean;
         let part = other.count / count;
         self.squares += other.squares + difference * difference * self.count * part;
-        // Where one mean is infinite the difference may be no number; their mean still is infinite.
+        // If one mean is infinite, the difference may be NaN, but the common mean is infinite.
         self.mean = self.mean * (1.0 - part) + other.mean * part;
         self.count = count;
     }

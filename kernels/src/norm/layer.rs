@@ -21,7 +21,7 @@ use pulp::Arch;
 use super::rows;
 use crate::flex::{FlexTensor, all_f32, dense, into_values, tensor, values};
 
-/// What [`LayerNorm::forward`] gives, faster.
+/// The result of [`LayerNorm::forward`], computed faster.
 ///
 /// # Shapes
 ///
@@ -29,7 +29,7 @@ use crate::flex::{FlexTensor, all_f32, dense, into_values, tensor, values};
 ///
 /// # Panics
 ///
-/// As the layer does, where the last axis has another length.
+/// As the layer: if the last axis has another length.
 ///
 /// # Example
 ///
@@ -52,7 +52,7 @@ pub fn layer_norm<const D: usize>(layer: &LayerNorm, input: Tensor<D>) -> Tensor
     layer_normalize(input, layer.gamma.val(), beta, epsilon)
 }
 
-/// [`layer_norm`] of weights that do not lie in Burn's layer.
+/// [`layer_norm`] with weights outside of Burn's layer.
 ///
 /// # Shapes
 ///
@@ -60,7 +60,7 @@ pub fn layer_norm<const D: usize>(layer: &LayerNorm, input: Tensor<D>) -> Tensor
 ///
 /// # Panics
 ///
-/// Where the last axis is not as long as `gamma`.
+/// If the last axis is not as long as `gamma`.
 pub fn layer_normalize<const D: usize>(
     input: Tensor<D>,
     gamma: Tensor<1>,
@@ -80,11 +80,10 @@ pub fn layer_normalize<const D: usize>(
     })
 }
 
-/// ε of the layer; `None` where it cannot be told exactly, and Burn's own layer has to compute.
+/// ε of the layer; `None` if it cannot be read exactly. Burn's own layer must then compute.
 ///
-/// Burn 0.22 keeps the field private and has no other way to it: no getter, no record, no visit of a module. It shows where
-/// the layer is displayed, as a number in as many digits as tell it from all others. Should another release show it
-/// shortened, a layer of a known ε says so, and no layer is read any more.
+/// In Burn 0.22 the field is private, without a getter, and neither records nor visitors show it. But the text of a displayed layer contains it, with
+/// enough digits to be exact. A test layer with a known ε shows whether a later release shortens it; if so, no layer is read any more.
 fn epsilon(layer: &LayerNorm) -> Option<f64> {
     static EXACT: OnceLock<bool> = OnceLock::new();
     let exact = *EXACT.get_or_init(|| {
@@ -96,7 +95,7 @@ fn epsilon(layer: &LayerNorm) -> Option<f64> {
     exact.then(|| shown_epsilon(layer)).flatten()
 }
 
-/// ε as the layer shows it.
+/// ε as it appears in the displayed layer.
 fn shown_epsilon(layer: &LayerNorm) -> Option<f64> {
     let content = layer.custom_content(Content::new(DisplaySettings::new()))?;
     let attribute = content
@@ -175,7 +174,7 @@ impl LayerNormKernel for burn::backend::NdArray {}
 #[cfg(feature = "wgpu")]
 impl LayerNormKernel for burn::backend::Cube {}
 
-/// Whether the rows are there and as long as the parameters, all in 32-bit floats.
+/// Whether there are rows, as long as the parameters, and all tensors are 32-bit floats.
 pub(super) fn applies(x: &FlexTensor, parameters: &[&FlexTensor]) -> bool {
     let shape = x.shape();
     let Some(width) = shape.as_slice().last_chunk::<1>() else {
@@ -256,7 +255,7 @@ impl LayerNormKernel for Flex {
 struct Normalisation;
 
 impl<B: LayerNormKernel, const N: usize> Backward<B, N> for Normalisation {
-    /// Nodes of input and γ, and ε.
+    /// Nodes of the input and of γ, and ε.
     type State = (NodeId, NodeId, f64);
 
     fn backward(
@@ -374,7 +373,7 @@ mod tests {
     }
 
     proptest! {
-        /// Fails where a release of Burn no longer shows ε exactly: then every layer norm is computed by Burn.
+        /// If this fails, a release of Burn no longer shows ε exactly, and every layer norm is computed by Burn.
         #[test]
         fn the_epsilon_of_a_layer_is_read_to_the_last_bit(value in 1e-38f64..10.0, power in -37i32..2) {
             for value in [value, value * 10f64.powi(power), 1e-5, 1e-12, 0.1 + 0.2] {
@@ -387,7 +386,7 @@ mod tests {
     #[test]
     fn epsilon_decides_what_a_row_without_spread_becomes() {
         let device = Device::flex();
-        // Variance a² of [-a, a]: a / sqrt(a² + ε), with a = 1e-3.
+        // The variance of [-a, a] is a²: a / sqrt(a² + ε), with a = 1e-3.
         for epsilon in [1e-12, 1e-6, 3e-6, 0.1] {
             let layer = LayerNormConfig::new(2).with_epsilon(epsilon).init(&device);
             let row = Tensor::<2>::from_floats([[-1e-3, 1e-3]], &device);

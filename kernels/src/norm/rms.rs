@@ -17,7 +17,7 @@ use pulp::Arch;
 use super::{layer::applies, rows};
 use crate::flex::{all_f32, dense, into_values, tensor, values};
 
-/// What [`RmsNorm::forward`] gives, faster.
+/// The result of [`RmsNorm::forward`], computed faster.
 ///
 /// # Shapes
 ///
@@ -25,7 +25,7 @@ use crate::flex::{all_f32, dense, into_values, tensor, values};
 ///
 /// # Panics
 ///
-/// As the layer does, where the last axis has another length.
+/// As the layer: if the last axis has another length.
 ///
 /// # Example
 ///
@@ -52,7 +52,7 @@ pub fn rms_norm<const D: usize>(layer: &RmsNorm, input: Tensor<D>) -> Tensor<D> 
     ))
 }
 
-/// [`rms_norm`] of weights that do not lie in Burn's layer.
+/// [`rms_norm`] with weights outside of Burn's layer.
 ///
 /// # Shapes
 ///
@@ -60,7 +60,7 @@ pub fn rms_norm<const D: usize>(layer: &RmsNorm, input: Tensor<D>) -> Tensor<D> 
 ///
 /// # Panics
 ///
-/// Where the last axis is not as long as `gamma`.
+/// If the last axis is not as long as `gamma`.
 pub fn rms_normalize<const D: usize>(
     input: Tensor<D>,
     gamma: Tensor<1>,
@@ -186,7 +186,7 @@ impl RmsNormKernel for Flex {
 struct Normalisation;
 
 impl<B: RmsNormKernel> Backward<B, 2> for Normalisation {
-    /// Nodes of input and γ, and ε.
+    /// Nodes of the input and of γ, and ε.
     type State = (NodeId, NodeId, f64);
 
     fn backward(

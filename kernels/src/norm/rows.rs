@@ -1,6 +1,6 @@
-//! Normalisation of every row by its own statistics: the arithmetic beneath layer norm and root-mean-square norm.
+//! Normalisation of each row by its own statistics: the arithmetic of layer norm and of root-mean-square norm.
 //!
-//! With the mean taken off (`CENTRED`) and without it:
+//! If `CENTRED`, the mean is subtracted:
 //!
 //! ```text
 //! y = γ d r + β,   r = 1 / √(mean(d²) + ε),   d = x - mean(x)  or  d = x
@@ -8,9 +8,9 @@
 //! ∂γ = Σ g d r,   ∂β = Σ g                        (over rows)
 //! ```
 //!
-//! Forward reads `x` and writes `y`; backward reads `x` and `g` and writes over `g`: about 1 operation per byte, so the
-//! floor is those bytes at memory bandwidth. A row stays in the first-level cache over its passes, so mean and deviation
-//! are worked out again in the backward pass, which is cheaper than keeping the normalised values.
+//! Forward reads `x` and writes `y`; backward reads `x` and `g` and overwrites `g`. This is about 1 operation per byte, so the floor is these bytes at
+//! memory bandwidth. A row stays in the first-level cache for all its passes. Computing mean and deviation again in the backward pass is therefore
+//! cheaper than keeping the normalised values.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -18,17 +18,17 @@ use rayon::prelude::*;
 use super::lanes::{inverse_deviation, mean_and_variance, moments, sum};
 use crate::fresh::zeros;
 
-/// Values of a part of the rows, and the most parts: they depend on the shape alone, so that sums over rows do.
+/// Values of a part of the rows, and the largest number of parts. Both depend on the shape alone, and so does the order of sums over rows.
 const PART: usize = 16 << 10;
 const PARTS: usize = 32;
 
-/// Values of the rows of one part.
+/// Number of values of one part, in whole rows.
 fn part(values: usize, width: usize) -> usize {
     let rows = values / width;
     rows.div_ceil((values / PART).clamp(1, PARTS)) * width
 }
 
-/// Mean and inverse deviation of a row.
+/// Mean and inverse standard deviation of a row.
 #[inline(always)]
 fn statistics<S: Simd, const CENTRED: bool>(simd: S, row: &[f32], epsilon: f64) -> (f32, f32) {
     let count = row.len() as f64;
@@ -43,7 +43,7 @@ fn statistics<S: Simd, const CENTRED: bool>(simd: S, row: &[f32], epsilon: f64) 
     (mean, inverse_deviation(variance, epsilon) as f32)
 }
 
-/// The output of some rows.
+/// Computes the output of some rows.
 struct Forward<'a, const CENTRED: bool> {
     input: &'a [f32],
     output: &'a mut [f32],
@@ -88,7 +88,7 @@ impl<const CENTRED: bool> WithSimd for Forward<'_, CENTRED> {
     }
 }
 
-/// `[.., width] → [.., width]`; the width is that of `gamma`.
+/// `[.., width] → [.., width]`; `gamma` has `width` values.
 pub(super) fn forward<const CENTRED: bool>(
     arch: Arch,
     input: &[f32],
@@ -113,7 +113,7 @@ pub(super) fn forward<const CENTRED: bool>(
     output
 }
 
-/// The input gradient of some rows over that of their output, and their part of the gradients of γ and β.
+/// Computes the input gradient of some rows, which overwrites that of the output, and their share of the gradients of γ and β.
 struct Backward<'a, const CENTRED: bool> {
     input: &'a [f32],
     gradient: &'a mut [f32],
@@ -212,7 +212,7 @@ impl<const CENTRED: bool> WithSimd for Backward<'_, CENTRED> {
     }
 }
 
-/// Writes the input gradient over `gradient`; gives the gradients of γ and β (zeros where not centred).
+/// Overwrites `gradient` with the input gradient, and gives the gradients of γ and β (zeros if not centred).
 pub(super) fn gradients<const CENTRED: bool>(
     arch: Arch,
     input: &[f32],
@@ -322,7 +322,7 @@ mod tests {
         }
     }
 
-    /// A mean a thousand times the deviation: the values themselves are known to 6e-5 of the deviation.
+    /// The mean is a thousand times the deviation: the values themselves are exact to 6e-5 of the deviation.
     #[test]
     fn a_large_mean_costs_no_digits_of_the_variance() {
         let input: Vec<f32> = numbers(1, 64 * 100).iter().map(|v| v + 1000.0).collect();

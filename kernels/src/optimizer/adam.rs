@@ -11,7 +11,7 @@ use pulp::Simd;
 use super::backend::OptimizerKernel;
 use super::pass::Rule;
 
-/// Adam of Burn's arithmetic, in one pass over memory and without its AMSGrad variant.
+/// Adam with Burn's arithmetic, in one pass over memory, without the AMSGrad variant.
 ///
 /// ```text
 /// g ← g + penalty p        m ← β₁ m + (1 - β₁) g        v ← β₂ v + (1 - β₂) g²
@@ -59,7 +59,7 @@ impl Adam {
         }
     }
 
-    /// How much of the first and second moment a step keeps.
+    /// The shares of the first and of the second moment that a step keeps.
     pub const fn with_betas(self, beta_1: f32, beta_2: f32) -> Self {
         Self {
             beta_1,
@@ -68,12 +68,12 @@ impl Adam {
         }
     }
 
-    /// What is added to the root of the second moment.
+    /// The number that is added to the root of the second moment.
     pub const fn with_epsilon(self, epsilon: f32) -> Self {
         Self { epsilon, ..self }
     }
 
-    /// The L2 penalty, which adds this part of the parameter to its gradient.
+    /// The L2 penalty: this share of a parameter is added to its gradient.
     pub const fn with_weight_decay(self, weight_decay: Option<f32>) -> Self {
         Self {
             weight_decay,
@@ -134,20 +134,20 @@ pub(super) fn at_start<const D: usize>(parameter: &Tensor<D>) -> AdaptiveMomentu
     AdaptiveMomentumState::new(0, zeros(), zeros())
 }
 
-/// The numbers of one step.
+/// The factors of one step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AdamStep {
     rate: f64,
     beta_1: f32,
     beta_2: f32,
-    /// c, and ε times the root.
+    /// c, and ε times the root √(1 - β₂ᵗ).
     correction: f32,
     epsilon: f32,
     penalty: Option<f32>,
 }
 
 impl AdamStep {
-    /// In operations of the backend.
+    /// The step in operations of the backend.
     pub(super) fn plain<B: Backend>(
         self,
         parameter: FloatTensor<B>,

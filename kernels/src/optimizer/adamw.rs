@@ -1,4 +1,4 @@
-//! AdamW: Adam whose weight decay is apart from the gradient.
+//! AdamW: Adam with a weight decay that does not pass through the gradient.
 //!
 //! Cost: see `pass.rs`.
 
@@ -12,7 +12,7 @@ use super::adam::{at_start, mix, moments};
 use super::backend::OptimizerKernel;
 use super::pass::Rule;
 
-/// AdamW of Burn's arithmetic, in one pass over memory and without its AMSGrad and cautious variants.
+/// AdamW with Burn's arithmetic, in one pass over memory, without the AMSGrad and cautious variants.
 ///
 /// ```text
 /// m ← β₁ m + (1 - β₁) g        v ← β₂ v + (1 - β₂) g²
@@ -52,7 +52,7 @@ impl AdamW {
         }
     }
 
-    /// How much of the first and second moment a step keeps.
+    /// The shares of the first and of the second moment that a step keeps.
     pub const fn with_betas(self, beta_1: f32, beta_2: f32) -> Self {
         Self {
             beta_1,
@@ -61,12 +61,12 @@ impl AdamW {
         }
     }
 
-    /// What is added to the root of the second moment.
+    /// The number that is added to the root of the second moment.
     pub const fn with_epsilon(self, epsilon: f32) -> Self {
         Self { epsilon, ..self }
     }
 
-    /// The part of the parameter that a step of learning rate 1 would take away.
+    /// The share of a parameter that a step with learning rate 1 would remove.
     pub const fn with_weight_decay(self, weight_decay: f32) -> Self {
         Self {
             weight_decay,
@@ -122,7 +122,7 @@ impl Optimizer for AdamW {
     }
 }
 
-/// The numbers of one step.
+/// The factors of one step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AdamWStep {
     rate: f64,
@@ -132,12 +132,12 @@ pub(crate) struct AdamWStep {
     correction_1: f32,
     correction_2: f32,
     epsilon: f32,
-    /// The part of the parameter that stays.
+    /// The share of the parameter that remains.
     kept: f64,
 }
 
 impl AdamWStep {
-    /// In operations of the backend.
+    /// The step in operations of the backend.
     pub(super) fn plain<B: Backend>(
         self,
         parameter: FloatTensor<B>,

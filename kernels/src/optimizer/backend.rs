@@ -59,7 +59,7 @@ impl OptimizerKernel for burn::backend::NdArray {}
 #[cfg(feature = "wgpu")]
 impl OptimizerKernel for burn::backend::Cube {}
 
-/// Tensors of one shape and of 32-bit floats.
+/// Whether all tensors have one shape and 32-bit floats.
 fn fits<'a>(parameter: &FlexTensor, others: impl IntoIterator<Item = &'a FlexTensor>) -> bool {
     all_f32([parameter])
         && others
@@ -67,7 +67,7 @@ fn fits<'a>(parameter: &FlexTensor, others: impl IntoIterator<Item = &'a FlexTen
             .all(|other| all_f32([other]) && other.shape() == parameter.shape())
 }
 
-/// The tensor in memory that it alone holds.
+/// The tensor in memory that nothing else holds.
 fn own(moment: FlexTensor) -> FlexTensor {
     let moment = dense(moment);
     match owned(&moment) {
@@ -76,7 +76,7 @@ fn own(moment: FlexTensor) -> FlexTensor {
     }
 }
 
-/// One pass over everything; in place where nobody else holds the memory.
+/// One pass over all tensors, in place if nothing else holds their memory.
 fn step<const N: usize>(
     parameter: FlexTensor,
     gradient: FlexTensor,

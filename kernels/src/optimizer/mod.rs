@@ -1,7 +1,6 @@
-//! Optimizer steps as one pass over memory: Adam, AdamW, and SGD with momentum.
+//! Optimizer steps in one pass over memory: Adam, AdamW, and SGD with momentum.
 //!
-//! Each is a Burn `Optimizer` with the arithmetic of Burn's own, and its saved state is read by Burn's own and the other
-//! way round.
+//! Each is a Burn `Optimizer` with the arithmetic of Burn's own. Burn's own optimizer can read its saved state, and the reverse.
 mod adam;
 mod adamw;
 mod backend;

@@ -1,16 +1,16 @@
 //! One pass over a parameter, its gradient and its moments.
 //!
 //! # Cost
-//! With two moments 28 bytes a weight move (four values read, three written) for about 15 operations, a root and two
-//! divisions: half an operation a byte, so the floor is 28 bytes a weight at memory bandwidth. Burn's chain of ordinary
-//! operations moves about 120 bytes a weight, in fresh memory.
+//! With two moments, 28 bytes per weight move (four values read, three written) for about 15 operations, a root and two divisions. That is half an
+//! operation per byte, so the floor is 28 bytes per weight at memory bandwidth. Burn's chain of ordinary operations moves about 120 bytes per
+//! weight, in fresh memory.
 //!
-//! Every operation rounds as Burn's does, in its order and unfused: the result is Burn's to the bit. A parameter that
-//! someone else still holds is written to new memory in the same pass.
+//! Every operation rounds as Burn's does, in the same order and unfused, so the result equals Burn's to the bit. A parameter that something else
+//! still holds is written to new memory in the same pass.
 
 use pulp::{Arch, Simd, WithSimd};
 
-/// Weights of one task, whose values fit the second cache.
+/// Weights of one task. Their values fit into the second-level cache.
 const PIECE: usize = 1 << 14;
 
 /// How a weight and its `N` moments change.
@@ -27,7 +27,7 @@ pub(super) trait Rule<const N: usize>: Copy + Sync {
 
 /// Slices of equal length.
 pub(super) struct Pass<'a, const N: usize> {
-    /// Where the parameter is read, if not in `parameter` itself.
+    /// The values of the parameter, if they are not in `parameter`.
     pub(super) source: Option<&'a [f32]>,
     pub(super) parameter: &'a mut [f32],
     pub(super) gradient: &'a [f32],
@@ -35,7 +35,7 @@ pub(super) struct Pass<'a, const N: usize> {
 }
 
 impl<const N: usize> Pass<'_, N> {
-    /// On the threads of the current pool. No weight depends on another, so that the pieces do not show.
+    /// Runs on the threads of the current pool. Weights are independent, so the cut into pieces does not affect results.
     pub(super) fn run(self, arch: Arch, rule: &impl Rule<N>) {
         let length = self.parameter.len();
         if length <= PIECE {

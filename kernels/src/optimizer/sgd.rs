@@ -1,6 +1,6 @@
 //! Stochastic gradient descent, with momentum and an L2 penalty.
 //!
-//! Cost: see `pass.rs`; with momentum 20 bytes a weight move for 7 operations, without 12 bytes for 4.
+//! Cost: see `pass.rs`. With momentum, 20 bytes per weight move for 7 operations; without it, 12 bytes for 4.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch};
@@ -15,7 +15,7 @@ use super::adam::penalised;
 use super::backend::OptimizerKernel;
 use super::pass::Rule;
 
-/// SGD of Burn's arithmetic, in one pass over memory.
+/// SGD with Burn's arithmetic, in one pass over memory.
 ///
 /// ```text
 /// g ← g + penalty p
@@ -24,8 +24,8 @@ use super::pass::Rule;
 /// ```
 ///
 /// # Source
-/// Sutskever, Martens, Dahl and Hinton, "On the importance of initialization and momentum in deep learning", ICML 2013,
-/// in the form that multiplies the velocity by the present learning rate.
+/// Sutskever, Martens, Dahl and Hinton, "On the importance of initialization and momentum in deep learning", ICML 2013, in the form that multiplies
+/// the velocity by the current learning rate.
 ///
 /// ```
 /// use crossburn_kernels::Sgd;
@@ -64,7 +64,7 @@ impl Sgd {
         }
     }
 
-    /// The L2 penalty, which adds this part of the parameter to its gradient.
+    /// The L2 penalty: this share of a parameter is added to its gradient.
     pub fn with_weight_decay(self, weight_decay: Option<f32>) -> Self {
         Self {
             weight_decay,
@@ -78,7 +78,7 @@ impl Sgd {
     }
 }
 
-/// What [`Sgd`] keeps of a parameter, saved under the names of Burn's own.
+/// The state that [`Sgd`] keeps for a parameter, saved under the names that Burn's own uses.
 #[derive(Clone, Debug)]
 pub struct SgdState<const D: usize> {
     velocity: Option<Tensor<D>>,
@@ -154,7 +154,7 @@ impl Optimizer for Sgd {
     }
 }
 
-/// The numbers of one step without momentum.
+/// The factors of one step without momentum.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SgdStep {
     rate: f64,
@@ -162,7 +162,7 @@ pub(crate) struct SgdStep {
 }
 
 impl SgdStep {
-    /// In operations of the backend.
+    /// The step in operations of the backend.
     pub(super) fn plain<B: Backend>(
         self,
         parameter: FloatTensor<B>,
@@ -185,7 +185,7 @@ impl SgdStep {
         }
     }
 
-    /// The parameter moved against `direction`.
+    /// The parameter, moved against `direction`.
     #[inline(always)]
     fn moved<S: Simd>(&self, simd: S, parameter: S::f32s, direction: S::f32s) -> S::f32s {
         let change = simd.mul_f32s(direction, simd.splat_f32s(self.rate as f32));
@@ -207,18 +207,18 @@ impl Rule<0> for SgdStep {
     }
 }
 
-/// The numbers of one step with momentum.
+/// The factors of one step with momentum.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MomentumStep {
     step: SgdStep,
     momentum: f32,
-    /// The share of the gradient that joins the velocity: 1 - dampening.
+    /// The share of the gradient that is added to the velocity: 1 - dampening.
     share: f64,
     nesterov: bool,
 }
 
 impl MomentumStep {
-    /// In operations of the backend.
+    /// The step in operations of the backend.
     pub(super) fn plain<B: Backend>(
         self,
         parameter: FloatTensor<B>,

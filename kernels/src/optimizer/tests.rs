@@ -12,7 +12,7 @@ use super::pass::{Pass, Rule};
 use super::{Adam, AdamW, Sgd};
 use crate::testing::{agree, cpus, numbers, paths, pool};
 
-/// Ours and Burn's, fresh, with the same settings.
+/// New optimizers of this crate and of Burn, with the same settings.
 fn pairs() -> Vec<(&'static str, ModuleOptimizer, ModuleOptimizer)> {
     let decay = || Some(WeightDecayConfig::new(0.05));
     let momentum = |dampening, nesterov| MomentumConfig {
@@ -86,7 +86,7 @@ fn layer(device: &Device) -> Linear {
     }
 }
 
-/// One step on a gradient that changes from step to step and becomes small.
+/// One step with a gradient that changes from step to step and becomes small.
 fn step(optimizer: &mut ModuleOptimizer, layer: Linear, number: u32) -> Linear {
     let device = layer.weight.val().device();
     let input = TensorData::new(numbers(10 + number, 5 * 37), [5, 37]);
@@ -233,7 +233,7 @@ fn numbers_that_are_not_finite_go_through_as_in_burn() {
     }
 }
 
-/// A rule with everything in it: moments that depend on the parameter, and a root.
+/// A rule that uses everything: moments that depend on the parameter, and a root.
 #[derive(Clone, Copy)]
 struct Mixed;
 

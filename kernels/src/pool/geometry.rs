@@ -1,10 +1,10 @@
-//! Which values each window of a pool sees.
+//! Which values are in each window of a pool.
 
 use std::ops::Range;
 
 use burn::nn::{PaddingConfig1d, PaddingConfig2d};
 
-/// Values that are worth waking a thread for.
+/// Values that are worth a thread.
 const GRAIN: usize = 16 << 10;
 
 /// One axis of a pool.
@@ -19,7 +19,7 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// `None` where no window fits.
+    /// `None` if no window fits.
     fn new(
         input: usize,
         [kernel, stride, padding, dilation]: [usize; 4],
@@ -31,7 +31,7 @@ impl Axis {
             false => free.checked_div(stride)? + 1,
             true => free.div_ceil(stride) + 1,
         };
-        // A last window that would start after the end of the input does not count.
+        // A last window that would start after the end of the input is not counted.
         if ceil_mode && (output - 1) * stride >= input + padding {
             output -= 1;
         }
@@ -45,7 +45,7 @@ impl Axis {
         })
     }
 
-    /// The taps of a window that lie inside.
+    /// The taps of a window that are inside the input.
     pub(super) fn taps(&self, window: usize) -> Range<usize> {
         let start = window * self.stride;
         let before = self.padding.saturating_sub(start).div_ceil(self.dilation);
@@ -56,7 +56,7 @@ impl Axis {
         before.min(end)..end
     }
 
-    /// The windows whose tap lies inside.
+    /// The windows whose tap `tap` is inside the input.
     pub(super) fn windows(&self, tap: usize) -> Range<usize> {
         let start = tap * self.dilation;
         let before = self.padding.saturating_sub(start).div_ceil(self.stride);
@@ -67,19 +67,19 @@ impl Axis {
         before.min(end)..end
     }
 
-    /// Where a tap that lies inside reads.
+    /// The index that a tap reads. The tap must be inside the input.
     pub(super) fn at(&self, window: usize, tap: usize) -> usize {
         window * self.stride + tap * self.dilation - self.padding
     }
 
-    /// Values of a window, padding counted.
+    /// Number of values of a window, including padding.
     pub(super) fn padded(&self, window: usize) -> usize {
         (self.input + 2 * self.padding)
             .saturating_sub(window * self.stride)
             .min(self.kernel)
     }
 
-    /// Whether windows are whole pairs side by side.
+    /// Whether windows are adjacent pairs.
     fn pairs(&self) -> bool {
         let Self {
             kernel,
@@ -92,7 +92,7 @@ impl Axis {
     }
 }
 
-/// Rows and columns of a pool, the same for every plane (a channel of an image).
+/// Rows and columns of a pool. They are the same for every plane (a channel of an image).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Geometry {
     pub(super) rows: Axis,
@@ -100,7 +100,7 @@ pub(super) struct Geometry {
 }
 
 impl Geometry {
-    /// Of an input `[batch, channels, height, width]`; `None` where there is nothing to pool.
+    /// For an input `[batch, channels, height, width]`; `None` if there is nothing to pool.
     pub(super) fn new(
         input: [usize; 4],
         kernel: [usize; 2],
@@ -129,12 +129,12 @@ impl Geometry {
         self.rows.output * self.columns.output
     }
 
-    /// Planes that a thread takes at once.
+    /// Number of planes that a thread takes at once.
     pub(super) fn planes_at_once(&self) -> usize {
         (GRAIN / self.input()).max(1)
     }
 
-    /// Whether windows are two by two, side by side.
+    /// Whether windows are adjacent squares of two by two.
     pub(super) fn squares(&self) -> bool {
         self.rows.pairs() && self.columns.pairs()
     }
@@ -142,7 +142,7 @@ impl Geometry {
 
 /// Every `stride`-th value of a line, `count` of them.
 ///
-/// With strides of 1 and 2 known when compiling, loops over them become vector instructions.
+/// Strides of 1 and 2 are compiled separately, so that loops over them become vector instructions.
 #[inline(always)]
 pub(super) fn strided(
     line: &[f32],
@@ -175,7 +175,7 @@ pub(super) fn strided(
     }
 }
 
-/// Padding of `[height, width]` where it is the same on both sides of each; `None` elsewhere.
+/// Padding of `[height, width]`, if it is the same on both sides of each axis.
 pub(super) fn symmetric(
     padding: &PaddingConfig2d,
     input: [usize; 2],
@@ -194,7 +194,7 @@ pub(super) fn symmetric(
     }
 }
 
-/// [`symmetric`] of a line.
+/// The same as [`symmetric`] for a line.
 pub(super) fn symmetric_line(
     padding: &PaddingConfig1d,
     input: usize,
@@ -208,7 +208,7 @@ pub(super) fn symmetric_line(
     }
 }
 
-/// Padding that gives a window to every `stride`-th value.
+/// Padding with which every `stride`-th value gets a window.
 fn same(input: usize, kernel: usize, stride: usize) -> Option<usize> {
     let windows = input
         .checked_add(stride)?

@@ -1,14 +1,13 @@
 //! Maximum pooling.
 //!
-//! Forward reads the input and writes the output, a comparison for each value that a window sees: below 1 operation per
-//! byte for windows of two by two, so the floor is those bytes at memory bandwidth. The gradient goes to the position of
-//! the maximum, which is found again from the input: that reads it once more, where keeping positions would write and
-//! read eight bytes for each output. It depends on the first of equal maxima, or the last value that is not a number.
+//! Forward reads the input and writes the output, with one comparison for each value of a window. For windows of two by two this is less than 1
+//! operation per byte, so the floor is these bytes at memory bandwidth. The gradient goes to the position of the maximum. That position is found
+//! again from the input, which is read once more; keeping positions would write and read eight bytes for each output. Of equal maxima the first
+//! counts, and of several NaN the last.
 //!
-//! Windows of two by two side by side take four values of two rows at a time; others go tap by tap over a row of windows,
-//! so that the inner loop runs over neighbours. The loops are plain ones, left to the compiler. The gradient is far from its
-//! floor: a step on 64x32x32x32 values took 11 ms of which forward is 0.3, and with windows of three by three and a stride
-//! of two it is no faster than Burn's.
+//! Adjacent windows of two by two process four values of two rows at a time. Other windows are processed tap by tap, over a row of windows, so that the
+//! inner loop runs over neighbours. The loops are plain and vectorized by the compiler. The gradient is far from its floor: a step on 64x32x32x32
+//! values took 11 ms, of which forward took 0.3 ms. With windows of three by three and a stride of two it is no faster than Burn's.
 #![allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
 
 use burn::backend::autodiff::NodeId;
@@ -33,7 +32,7 @@ use crate::flex::{FlexTensor, all_f32, dense, sizes, tensor, values};
 use crate::fresh::zeros;
 use crate::workspace::with_workspace;
 
-/// What [`MaxPool2d::forward`] gives, faster.
+/// The result of [`MaxPool2d::forward`], computed faster.
 ///
 /// # Shapes
 ///
@@ -64,7 +63,7 @@ pub fn max_pool2d(layer: &MaxPool2d, input: Tensor<4>) -> Tensor<4> {
     Tensor::from_dispatch(Dispatch::max_pooling(input.into_dispatch(), options))
 }
 
-/// What [`MaxPool1d::forward`] gives, faster.
+/// The result of [`MaxPool1d::forward`], computed faster.
 ///
 /// # Shapes
 ///
@@ -194,7 +193,7 @@ impl MaxPoolKernel for Flex {
         gradient: FloatTensor<Self>,
         options: MaxPoolOptions<2>,
     ) -> FloatTensor<Self> {
-        // Positions within a plane are kept in 32 bits.
+        // Positions within a plane are stored in 32 bits.
         let geometry = geometry(&x, &options)
             .filter(|geometry| all_f32([&x, &gradient]) && geometry.input() < NOWHERE as usize);
         let Some(geometry) = geometry else {
@@ -208,7 +207,7 @@ impl MaxPoolKernel for Flex {
     }
 }
 
-/// Whether `value` comes in for the largest value before it.
+/// Whether `value` replaces the largest value so far.
 #[inline(always)]
 fn beats(value: f32, largest: f32) -> bool {
     (value > largest) | value.is_nan()
@@ -223,7 +222,7 @@ fn larger(largest: f32, value: f32) -> f32 {
     }
 }
 
-/// Some planes of the output.
+/// Computes some planes of the output.
 struct Forward<'a> {
     geometry: &'a Geometry,
     input: &'a [f32],
@@ -303,10 +302,10 @@ fn forward(arch: Arch, geometry: &Geometry, input: &[f32]) -> Vec<f32> {
     output
 }
 
-/// The position of a window that sees nothing.
+/// The position for a window without values.
 const NOWHERE: u32 = u32::MAX;
 
-/// Some planes of the input gradient, which hold zeros.
+/// Computes some planes of the input gradient, which hold zeros at first.
 struct InputGradient<'a> {
     geometry: &'a Geometry,
     input: &'a [f32],
@@ -340,7 +339,7 @@ impl WithSimd for InputGradient<'_> {
     }
 }
 
-/// `value` or zero, without a branch: which value is largest cannot be foretold.
+/// `value` or zero, without a branch: a processor cannot predict which value is the largest.
 #[inline(always)]
 fn keep(whether: bool, value: f32) -> f32 {
     f32::from_bits(value.to_bits() & u32::from(whether).wrapping_neg())
@@ -359,7 +358,7 @@ fn squares_gradient(geometry: &Geometry, plane: &[f32], gradient: &[f32], output
         let (out_top, out_bottom) = out.split_at_mut(width);
         let (out_top, _) = out_top[..2 * columns].as_chunks_mut::<2>();
         let (out_bottom, _) = out_bottom[..2 * columns].as_chunks_mut::<2>();
-        // Lengths that the compiler sees, so that it checks no index and makes vectors.
+        // The compiler knows these lengths, so it checks no index and uses vectors.
         let (top, bottom, gradient) = (&top[..columns], &bottom[..columns], &gradient[..columns]);
         let (out_top, out_bottom) = (&mut out_top[..columns], &mut out_bottom[..columns]);
         for i in 0..columns {
@@ -497,7 +496,7 @@ mod tests {
     use super::*;
     use crate::testing::{cpus, numbers, paths, pool};
 
-    /// Output and input gradient, value by value: the first of equal maxima, or the last that is not a number.
+    /// Output and input gradient, value by value. Of equal maxima the first counts, and of several NaN the last.
     fn expected(geometry: &Geometry, input: &[f32], gradient: &[f32]) -> (Vec<f32>, Vec<f32>) {
         let Geometry { rows, columns } = *geometry;
         let (mut output, mut result) = (vec![], vec![0.0; input.len()]);
@@ -529,7 +528,7 @@ mod tests {
         (output, result)
     }
 
-    /// The same bits, but for what is not a number.
+    /// Compares bits, except those of NaN.
     #[track_caller]
     fn same(found: &[f32], expected: &[f32]) {
         assert_eq!(found.len(), expected.len());
@@ -542,7 +541,7 @@ mod tests {
         }
     }
 
-    /// Few different values, so that many are equal, and some that are special.
+    /// Few different values, so that many are equal, and some special ones.
     fn coarse(count: usize) -> Vec<f32> {
         let special = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
         numbers(1, count)
@@ -642,7 +641,7 @@ mod tests {
         ]
     }
 
-    /// Through Burn's tape, with every kind of padding, on every CPU backend.
+    /// Compares on Burn's tape, with every kind of padding, on every CPU backend.
     #[test]
     fn the_layer_pools_as_burns_does() {
         for device in cpus().into_iter().map(Device::autodiff) {

@@ -1,14 +1,14 @@
-//! Inputs of a product with a quantized weight, in eight bits.
+//! Inputs of a product with a quantized weight, rounded to eight bits.
 //!
 //! ```text
 //! d = max |x_i| / 127 of 32 inputs        q_i = round(x_i / d)        x_i ≈ d q_i
 //! ```
 //!
-//! The error of an input is at most `d / 2`, 1/254 of the largest of its 32.
+//! The error of an input is at most `d / 2`, or 1/254 of the largest of its group of 32.
 
 use pulp::{Arch, Simd, WithSimd};
 
-/// The inputs of one row: groups of 32.
+/// One row of inputs, in groups of 32.
 #[derive(Clone, Debug, Default)]
 pub(super) struct QuantizedInput {
     pub(super) groups: Vec<InputGroup>,
@@ -19,14 +19,14 @@ pub(super) struct QuantizedInput {
 pub(super) struct InputGroup {
     /// From -127 to 127.
     pub(super) quants: [i8; 32],
-    /// `d`; NaN where an input is not finite.
+    /// `d`; NaN if an input is not finite.
     pub(super) scale: f32,
     /// `d Σ q_i`.
     pub(super) sum: f32,
 }
 
 impl QuantizedInput {
-    /// `values` are whole groups.
+    /// Rounds `values`, which must be whole groups.
     pub(super) fn new(arch: Arch, values: &[f32]) -> Self {
         let groups = arch.dispatch(Quantize { values });
         Self { groups }
@@ -40,7 +40,7 @@ struct Quantize<'a> {
 impl WithSimd for Quantize<'_> {
     type Output = Vec<InputGroup>;
 
-    /// Loops that the compiler turns into vectors; their results are the same in any.
+    /// Plain loops that the compiler vectorizes. The results are the same with any vectors.
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> Vec<InputGroup> {
         let groups = self.values.as_chunks::<32>().0.iter();
@@ -50,12 +50,12 @@ impl WithSimd for Quantize<'_> {
 
 #[inline(always)]
 fn quantized(values: &[f32; 32]) -> InputGroup {
-    // Magnitudes are ordered as their bits are, and those that are not finite come last.
+    // Magnitudes have the same order as their bits. Those that are not finite come last.
     let bits = values.map(|value| value.to_bits() & 0x7fff_ffff);
     let largest = f32::from_bits(bits.iter().fold(0, |most, bits| most.max(*bits)));
     let inverse = 127.0 / largest;
     let mut quants = [0; 32];
-    // Below about 4e-37 the inverse is infinite: such inputs are zeros.
+    // For scales below about 4e-37 the inverse is infinite; such inputs become zeros.
     if inverse.is_finite() {
         for (quant, value) in quants.iter_mut().zip(values) {
             *quant = (value * inverse).round_ties_even() as i32 as i8;
@@ -91,7 +91,7 @@ mod tests {
                 for (quant, value) in group.quants.iter().zip(values) {
                     let error =
                         (f64::from(group.scale) * f64::from(*quant) - f64::from(*value)).abs();
-                    // Half a step, and the rounding of a quotient of 32 bits.
+                    // Half a step, plus the rounding of a 32-bit quotient.
                     assert!(error <= f64::from(group.scale) * (0.5 + 1e-4), "{value}");
                     sum += i32::from(*quant);
                 }

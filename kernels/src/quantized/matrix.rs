@@ -1,4 +1,4 @@
-//! A matrix in the bytes in which it is stored.
+//! A matrix that stays in the bytes in which it is stored.
 
 use std::fmt;
 use std::ops::Range;
@@ -16,7 +16,7 @@ use crate::matrix::{Matrix, multiply};
 use crate::parts::even_parts;
 use crate::workspace::with_workspace;
 
-/// A matrix `[outputs, inputs]` whose rows, those of the outputs, lie in whole blocks of a [`WeightFormat`].
+/// A matrix `[outputs, inputs]`. Each row belongs to an output, and consists of whole blocks of a [`WeightFormat`].
 ///
 /// ```
 /// use crossburn_kernels::{EncodedFormat, QuantizedMatrix};
@@ -48,24 +48,24 @@ impl fmt::Debug for QuantizedMatrix {
     }
 }
 
-/// The most rows of inputs that are multiplied one by one with the blocks. Beyond, unpacking the weight pays.
+/// Most rows of inputs that are multiplied directly with the blocks. For more rows, unpacking the weight is faster.
 const FEW_ROWS: usize = 4;
 
-/// Weights that a thread takes at a time for a few rows: fewer are not worth a thread.
+/// Fewest weights that a thread takes if there are few rows of inputs.
 const PIECE: usize = 1 << 16;
 
-/// Outputs whose weights are unpacked at a time for many rows: about 200 KiB for 576 inputs, which a second-level cache holds.
+/// Outputs whose weights are unpacked at a time if there are many rows: about 200 KiB for 576 inputs, which fits into a second-level cache.
 const PANEL: usize = 96;
 
 /// Weights that are unpacked at a time for the gradient of an input: 4 MiB, a layer of 1024 inputs and outputs.
 const SLAB: usize = 1 << 20;
 
-/// Rows of a gradient that a thread takes at a time, at least.
+/// Fewest rows of a gradient that a thread takes.
 const PIECE_ROWS: usize = 16;
 
 impl QuantizedMatrix {
-    /// `bytes` hold the rows of `[outputs, inputs]`, row after row. `None` where they are not as many bytes as that takes, and for a matrix
-    /// without outputs or inputs.
+    /// The matrix `[outputs, inputs]` whose rows are in `bytes`, one after the other. `None` if the number of bytes does not fit, or if there are no
+    /// outputs or no inputs.
     pub fn new(
         format: WeightFormat,
         [outputs, inputs]: [usize; 2],
@@ -82,8 +82,8 @@ impl QuantizedMatrix {
         })
     }
 
-    /// `values`, row after row, each rounded to the nearest number of `format`. Every number of the result is finite: `None` for values that are
-    /// not, and for those whose halves or scales are not. `None` also for rows that are not whole blocks, and for another number of values.
+    /// `values`, row after row, each rounded to the nearest number of `format`. All numbers of the result are finite: the result is `None` if values are
+    /// not, or if they or their scales become infinite. It is also `None` if rows are not whole blocks, or if the number of values does not fit.
     pub fn encoded(
         format: EncodedFormat,
         values: &[f32],
@@ -113,7 +113,7 @@ impl QuantizedMatrix {
         self.format
     }
 
-    /// Outputs and inputs.
+    /// Number of outputs, and of inputs.
     pub fn dims(&self) -> [usize; 2] {
         [self.outputs, self.inputs]
     }
@@ -123,10 +123,10 @@ impl QuantizedMatrix {
         self.bytes.count()
     }
 
-    /// The numbers of rows `rows`, row after row.
+    /// The numbers of the rows in `rows`, row after row.
     ///
     /// # Panics
-    /// Where there are no such rows.
+    /// If the matrix has fewer rows.
     pub fn unpacked(&self, rows: Range<usize>) -> Vec<f32> {
         let mut out = zeros(rows.len() * self.inputs);
         self.unpack(rows, &mut out);
@@ -138,7 +138,7 @@ impl QuantizedMatrix {
         self.format.dequantise(bytes, out);
     }
 
-    /// Whether every number is finite. All bytes are read for it.
+    /// Whether all numbers are finite. This reads all bytes.
     pub fn is_finite(&self) -> bool {
         (0..self.outputs).into_par_iter().all(|row| {
             with_workspace(self.inputs, |values| {
@@ -150,10 +150,10 @@ impl QuantizedMatrix {
 
     /// `input · matrixᵀ + bias`: `[rows, outputs]` from `[rows, inputs]`.
     ///
-    /// The same bits on any number of threads. Up to four rows with blocks take the inputs in eight bits.
+    /// The number of threads does not change a bit. If there are up to four rows of inputs and the format has blocks, inputs are rounded to eight bits.
     ///
     /// # Panics
-    /// Where the sizes do not fit.
+    /// If the sizes do not fit.
     pub fn product(&self, input: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
         assert!(
             input.len().is_multiple_of(self.inputs),
@@ -175,7 +175,7 @@ impl QuantizedMatrix {
         out
     }
 
-    /// With the bytes as they are. A thread takes a piece of the weight through all rows of inputs, so that it comes from memory once.
+    /// Multiplies with the bytes directly. A thread takes a piece of the weight through all rows of inputs, so that the piece is read from memory once.
     pub(super) fn few_rows(&self, path: Path, input: &[f32]) -> Vec<f32> {
         let arch = Arch::new();
         let count = (PIECE / self.inputs).max(1).next_multiple_of(8);
@@ -210,10 +210,10 @@ impl QuantizedMatrix {
 
     /// `gradient · matrix`: `[rows, inputs]` from `[rows, outputs]`, the gradient of the input of a product.
     ///
-    /// Some outputs after the others are unpacked, on all cores, and multiplied. The same bits on any number of threads.
+    /// The weights of some outputs at a time are unpacked on all cores, and multiplied. The number of threads does not change a bit.
     ///
     /// # Panics
-    /// Where the sizes do not fit.
+    /// If the sizes do not fit.
     pub(super) fn input_gradient(&self, gradient: &[f32]) -> Vec<f32> {
         assert!(
             gradient.len().is_multiple_of(self.outputs),
@@ -242,7 +242,7 @@ impl QuantizedMatrix {
         out
     }
 
-    /// `input · matrixᵀ`, panel after panel, unpacked.
+    /// `input · matrixᵀ`, with one panel after the other unpacked.
     pub(super) fn product_of_numbers(&self, input: &[f32]) -> Vec<f32> {
         let rows = input.len() / self.inputs;
         let input = Matrix::new(input, rows, self.inputs);
@@ -272,7 +272,7 @@ impl QuantizedMatrix {
     }
 }
 
-/// The bytes of group after group of `values`; `None` where there are none of one.
+/// The bytes of all groups of `values`; `None` if one of them has none.
 fn encoded<const VALUES: usize, const BYTES: usize>(
     values: &[f32],
     encode: impl Fn(&[f32; VALUES]) -> Option<[u8; BYTES]>,

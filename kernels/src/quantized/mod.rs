@@ -1,15 +1,15 @@
-//! Weights that stay in the bytes in which they are stored: blocks of four to eight bits, or halves.
+//! Weights that stay in the bytes in which they are stored: blocks of four to eight bits, or half-precision numbers.
 //!
-//! A product with a few rows, as that of each new token of a language model, is bound by memory: 4.5 bits a weight in place of
-//! 32 are read seven times sooner. A product with many rows is bound by arithmetic: there a panel of the weight is unpacked into
-//! the cache and multiplied as any matrix. Nowhere is a second copy of the weight.
+//! A product with a few rows, as for each new token of a language model, is bound by memory. Reading 4.5 bits per weight instead of 32 makes it seven
+//! times faster. A product with many rows is bound by arithmetic: a panel of the weight is unpacked into the cache and multiplied like any
+//! matrix. The weight is never stored a second time.
 //!
-//! - A few rows, blocks: the inputs are rounded to eight bits with a scale for each 32, and products are those of integers. This
-//!   rounding, at most 1/254 of the largest of 32 inputs, and the order of the sums are what differs from the product with the unpacked weight.
-//! - A few rows, halves: the inputs stay as they are.
+//! - A few rows, blocks: inputs are rounded to eight bits, with a scale for each 32, and integers are multiplied. The result differs from the
+//!   product with the unpacked weight by this rounding, at most 1/254 of the largest of 32 inputs, and by the order of sums.
+//! - A few rows, half precision: inputs are not rounded.
 //! - Many rows: the product with the unpacked weight.
-//! - Where gradients are asked for: the product with the unpacked weight, whatever the rows. The tape holds no numbers: they are
-//!   unpacked once more for the gradient of the input, the only one that there is.
+//! - If gradients are needed: the product with the unpacked weight, for any number of rows. The tape keeps the bytes, and the weight is unpacked again
+//!   for the gradient of the input. The weight itself has no gradient.
 
 mod format;
 mod input;

@@ -1,9 +1,9 @@
-//! Bytes that several hold together.
+//! Bytes with several holders.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Bytes that whoever needs them holds together, such as a part of a file in memory.
+/// Bytes that several holders share, such as a part of a file in memory.
 #[derive(Clone)]
 pub struct SharedBytes {
     owner: Arc<dyn AsRef<[u8]> + Send + Sync>,
@@ -11,13 +11,13 @@ pub struct SharedBytes {
 }
 
 impl SharedBytes {
-    /// Bytes `range` of `owner`; `None` where it has fewer.
+    /// The bytes `range` of `owner`; `None` if it has fewer.
     pub fn new(owner: Arc<dyn AsRef<[u8]> + Send + Sync>, range: Range<usize>) -> Option<Self> {
         let inside = (*owner).as_ref().get(range.clone()).is_some();
         inside.then_some(Self { owner, range })
     }
 
-    /// How many they are.
+    /// Number of bytes.
     pub(super) fn count(&self) -> usize {
         self.range.len()
     }

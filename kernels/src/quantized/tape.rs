@@ -1,4 +1,4 @@
-//! The product with a stored matrix where gradients are asked for: that of the input alone.
+//! The product with a stored matrix if gradients are needed. Only the input has a gradient.
 #![allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -13,8 +13,8 @@ use burn::tensor::{Tensor, TensorData};
 use super::QuantizedMatrix;
 use crate::flex::{all_f32, dense, sizes, tensor, values};
 
-/// `input · matrixᵀ` with the numbers that the bytes of `matrix` stand for. The tape keeps the bytes, not the numbers: these are
-/// unpacked again for the gradient of `input`.
+/// `input · matrixᵀ`, with the numbers for which the bytes of `matrix` stand. The tape keeps the bytes; they are unpacked again for the gradient of
+/// `input`.
 ///
 /// # Shapes
 /// `[rows, inputs] → [rows, outputs]`.
@@ -23,7 +23,7 @@ pub(super) fn product_of_numbers(input: Tensor<2>, matrix: &QuantizedMatrix) -> 
     Tensor::from_dispatch(product)
 }
 
-/// The product with a stored matrix, and the gradient of its input. The bodies here are the backend's own operations.
+/// The product with a stored matrix, and the gradient of the input. The bodies here are the backend's own operations.
 #[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
 pub(crate) trait HeldKernel: Backend {
     fn held_product(input: FloatTensor<Self>, matrix: QuantizedMatrix) -> FloatTensor<Self> {
@@ -51,7 +51,7 @@ fn input_gradient<B: Backend>(
     <B as ModuleOps<B>>::linear(gradient, weight, None)
 }
 
-/// The numbers of `matrix`, `[outputs, inputs]`, on the device of `like` and of its type.
+/// The numbers of `matrix`, `[outputs, inputs]`, on the device and in the type of `like`.
 fn numbers<B: Backend>(matrix: &QuantizedMatrix, like: &FloatTensor<B>) -> FloatTensor<B> {
     let [outputs, inputs] = matrix.dims();
     let data = TensorData::new(matrix.unpacked(0..outputs), [outputs, inputs]);

@@ -1,4 +1,4 @@
-//! Products of random blocks against 64-bit sums, on every path.
+//! Compares products of random blocks with 64-bit sums, on every path.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -29,7 +29,7 @@ fn scales(format: WeightFormat) -> &'static [usize] {
     }
 }
 
-/// Bytes of random blocks: any bits but those of the scales, which are of ordinary size.
+/// Bytes of random blocks. All bits are random, but the scales have an ordinary size.
 fn random_bytes(format: WeightFormat, [outputs, inputs]: [usize; 2], seed: u32) -> Vec<u8> {
     let draw = numbers(seed, outputs * inputs);
     let each = draw.iter();
@@ -63,7 +63,7 @@ fn random(format: WeightFormat, dims: [usize; 2], seed: u32) -> QuantizedMatrix 
     QuantizedMatrix::new(format, dims, random_bytes(format, dims, seed).into()).unwrap()
 }
 
-/// What the integers of a row of inputs stand for, or the inputs themselves where they are not rounded.
+/// The numbers for which the integers of a row of inputs stand; the inputs themselves if they are not rounded.
 fn as_taken(format: WeightFormat, row: &[f32]) -> Vec<f64> {
     if format.block_values() == 1 {
         return row.iter().map(|x| f64::from(*x)).collect();
@@ -75,7 +75,7 @@ fn as_taken(format: WeightFormat, row: &[f32]) -> Vec<f64> {
         .collect()
 }
 
-/// 64-bit sums of the unpacked weights and the inputs, and the sums of the magnitudes.
+/// For each output: the 64-bit sum of products of unpacked weights and inputs, and the sum of their magnitudes.
 fn sums(matrix: &QuantizedMatrix, input: &[f64]) -> Vec<[f64; 2]> {
     let [outputs, inputs] = matrix.dims();
     let weights = matrix.unpacked(0..outputs);
@@ -89,18 +89,19 @@ fn sums(matrix: &QuantizedMatrix, input: &[f64]) -> Vec<[f64; 2]> {
 /// A unit of rounding.
 const UNIT: f64 = 1.0 / (1 << 24) as f64;
 
-/// How far a sum of `count` products in any order may be off whose magnitudes have the sum `size`: γ size, γ = n u / (1 - n u). Here n u is
-/// below 1/1000.
+/// The largest error of a sum of `count` products in any order, if their magnitudes have the sum `size`: γ size, where γ = n u / (1 - n u). Here n u
+/// is below 1/1000.
 fn any_order(count: usize, size: f64) -> f64 {
     count as f64 * UNIT * 1.001 * size
 }
 
-/// How far the product of `row` with `input` may be off the sum of the unpacked weights, whose magnitudes have the sum `size`.
+/// The largest difference between the product of `row` with `input` and the sum over the unpacked weights. `size` is the sum of the magnitudes of the
+/// terms of that sum.
 ///
-/// With blocks: `A` is what is added, scaled quants and offsets apart. A scaled quant is rounded for `scale · d`, in each of the at most
-/// `groups / 2 + 1` sums of its lane, once for the two lanes, three times for the eight and once for the offsets; an offset less often. The
-/// unpacked weight itself is rounded where an offset is added to it, and nowhere else: scales have so few bits that their products with quants
-/// are exact.
+/// With blocks, `A` is the sum of magnitudes of what is added, with scaled quants and offsets counted separately. A scaled quant is rounded once for
+/// `scale · d`, once in each of the at most `groups / 2 + 1` sums of its lane, once when two lanes are added, three times when the eight lanes are
+/// added, and once when the offsets are added. An offset is rounded less often. The unpacked weight itself is rounded only where an offset is
+/// added: scales have so few bits that their products with quants are exact.
 fn bound(format: WeightFormat, row: &[u8], input: &[f32], size: f64) -> f64 {
     if format.block_values() == 1 {
         return any_order(input.len(), size);
@@ -202,7 +203,7 @@ fn many_rows_are_products_with_the_unpacked_weight() {
     }
 }
 
-/// The rows share the pieces of the weight, and nothing else.
+/// Rows share the pieces of the weight, and nothing else.
 #[test]
 fn a_few_rows_are_each_as_if_alone() {
     for format in WeightFormat::all() {
@@ -242,7 +243,7 @@ fn eight_bits_and_halves_of_a_weight_are_close_to_it() {
         (EncodedFormat::F16, 1.0 / 2048.0),
         (EncodedFormat::BF16, 1.0 / 256.0),
         (EncodedFormat::Q8_0, 0.5 / 127.0 + 1e-3),
-        // The end without a level of its own is a whole step away.
+        // The end without a level is a whole step away from the nearest one.
         (EncodedFormat::Q4_0, 1.0 / 8.0 + 1e-3),
     ] {
         let matrix = QuantizedMatrix::encoded(format, &values, [3, 64]).unwrap();
@@ -261,7 +262,7 @@ fn what_a_format_cannot_hold_is_not_encoded() {
     use EncodedFormat::{BF16, F16, Q4_0, Q8_0};
     let values = numbers(9, 192);
     let encoded = |format, values: &[f32], dims| QuantizedMatrix::encoded(format, values, dims);
-    // Not whole blocks; too few values, too many; too large for half precision, or to be rounded to the upper half.
+    // Rows that are not whole blocks; too few or too many values; values too large for half precision, or for being rounded to the upper half.
     assert!(encoded(Q8_0, &values, [4, 48]).is_none());
     assert!(encoded(Q8_0, &values, [5, 32]).is_none());
     assert!(encoded(Q8_0, &[1.0; 33], [1, 32]).is_none());
@@ -390,7 +391,7 @@ fn layers_compute_with_the_bytes_and_gradients_with_what_they_stand_for() {
 fn gradients_of_inputs_are_those_of_the_numbers() {
     let device = Device::flex().autodiff();
     for format in WeightFormat::all() {
-        // More outputs than are unpacked at a time, and rows that the tape must not round.
+        // More outputs than are unpacked at a time; and few rows, which must not be rounded on the tape.
         for (outputs, rows) in [(48, 3), (2100, 2), (48, 70)] {
             let matrix = random(format, [outputs, 512], 3);
             let numbers_of = TensorData::new(matrix.unpacked(0..outputs), [outputs, 512]);

@@ -1,4 +1,4 @@
-//! A weight of a module that stays in its bytes.
+//! The weight of a module, kept in its stored bytes.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 use super::QuantizedMatrix;
 use super::tape::product_of_numbers;
 
-/// What the rows of a stored matrix are in a module.
+/// The meaning of a stored matrix's rows in a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoredLines {
     /// The outputs of a linear layer, whose weight is `[inputs, outputs]`.
@@ -18,9 +18,8 @@ pub enum StoredLines {
     Rows,
 }
 
-/// Makes a weight that of a [`QuantizedMatrix`]. [`linear`](crate::linear()), [`embedding`] and [`multiply_by_embedding`] multiply
-/// with its bytes; to everything else the weight is what the bytes stand for, unpacked at each use. It has no gradient: what it
-/// multiplies has.
+/// Makes a weight that of a [`QuantizedMatrix`]. [`linear`](crate::linear()), [`embedding`] and [`multiply_by_embedding`] multiply with its bytes.
+/// All other code sees the unpacked weight, which is unpacked at each use. The weight has no gradient, but the input of a product has one.
 #[derive(Module, Debug)]
 pub struct QuantizedWeight {
     #[module(skip)]
@@ -30,13 +29,13 @@ pub struct QuantizedWeight {
 }
 
 impl QuantizedWeight {
-    /// `input · matrixᵀ + bias`. Where gradients are asked for, inputs are not rounded, however few rows there are.
+    /// `input · matrixᵀ + bias`. If gradients are needed, inputs are not rounded, even if there are few rows.
     ///
     /// # Shapes
     /// `[..., inputs] → [..., outputs]`.
     ///
     /// # Panics
-    /// Where the sizes do not fit.
+    /// If the sizes do not fit.
     pub(crate) fn product<const D: usize>(
         &self,
         input: Tensor<D>,
@@ -83,11 +82,11 @@ impl Reparameterization for QuantizedWeight {
     }
 }
 
-/// `module` with the weights at the paths of `matrices` held as those matrices. What the parameters held before is let go, and a
-/// parameter that was not used yet never takes memory.
+/// `module`, with each weight at a path of `matrices` kept as that matrix. The values of these parameters are released; a parameter that was never
+/// used takes no memory.
 ///
 /// # Panics
-/// Where the shapes do not fit, and for a path at which the module has no weight.
+/// If shapes do not fit, or if the module has no weight at a path.
 pub fn hold_quantized<M: Module>(
     module: M,
     mut matrices: BTreeMap<String, (QuantizedMatrix, StoredLines)>,
@@ -122,7 +121,7 @@ impl Reparameterizer for Hold<'_> {
         };
         let expected = param.lazy_shape();
         assert_eq!(expected.as_slice(), shape, "the weight {path}");
-        // One zero, seen as the whole shape.
+        // One zero, expanded to the whole shape.
         let base = Tensor::<D>::zeros([1; D], &param.lazy_device()).expand::<D, _>(expected);
         let id = param.id;
         let base = param.transform_for_load(base, id);
@@ -130,7 +129,7 @@ impl Reparameterizer for Hold<'_> {
     }
 }
 
-/// `layer.forward(indices)`, of which only the rows that are asked for are unpacked where the weight stays in its bytes.
+/// `layer.forward(indices)`. If the weight stays in its bytes, only the requested rows are unpacked.
 ///
 /// # Shapes
 /// `[batch, places] → [batch, places, width]`.
@@ -158,13 +157,13 @@ pub fn embedding(layer: &Embedding, indices: Tensor<2, Int>) -> Tensor<3> {
     Tensor::from_data(TensorData::new(values, [batch, places, width]), &device)
 }
 
-/// `input · weightᵀ` with the weight of an embedding: the head of a language model that has no other.
+/// `input · weightᵀ` with the weight of an embedding: the output layer of a language model that has no separate one.
 ///
 /// # Shapes
 /// `[..., width] → [..., rows of the embedding]`.
 ///
 /// # Panics
-/// Where the sizes do not fit.
+/// If the sizes do not fit.
 pub fn multiply_by_embedding<const D: usize>(layer: &Embedding, input: Tensor<D>) -> Tensor<D> {
     match layer.weight.reparameterization::<QuantizedWeight>() {
         Some(weight) => weight.product(input, None),

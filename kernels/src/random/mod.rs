@@ -1,4 +1,4 @@
-//! Random numbers that are a function of key, stream and index alone.
+//! Random numbers that depend on key, stream and index alone.
 mod normal;
 mod philox;
 

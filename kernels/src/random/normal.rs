@@ -1,30 +1,29 @@
-//! The quantile function of the standard normal distribution, which makes every normal draw.
+//! The quantile function of the standard normal distribution. It makes every normal draw.
 //!
 //! # Cost
-//! 16 bytes in and out for 30 additions and multiplications and one division; the 15 % in the tails pay for a logarithm, a
-//! root and a second fit. Values stay in the first cache, so the floor is arithmetic: about 15 cycles for four values where
-//! a register holds four, half of it the division. Half of the time goes to the centre, where this floor is reached, a
-//! quarter to the tails, the rest to finding, gathering and putting back.
+//! A value moves 16 bytes in and out and takes 30 additions and multiplications and one division. The 15 % of the values in the tails take a
+//! logarithm, a root and a second fit on top. Values stay in the first-level cache, so arithmetic is the floor: about 15 cycles for four values if a
+//! register holds four, half of it for the division. The centre takes half of the time and reaches this floor. The tails take a quarter, and
+//! finding, gathering and putting back their values the rest.
 //!
 //! # Bits
-//! The order of operations is written down and no multiplication is fused with an addition, so wider registers work on
-//! more values but never give other bits. The logarithm is written out here for the same reason, and so that no library
-//! changes it.
+//! The order of operations is fixed and no multiplication is fused with an addition. Wider registers therefore handle more values but give the same
+//! bits. The logarithm is written out here for the same reason, so that no library can change it.
 //!
 //! # Tried
-//! Loops without vectors by hand: the compiler works on one vector at a time, and as every step waits for the one before,
-//! the tails take twice as long. Gathering with one counter instead of bit masks takes three times as long, too.
+//! Without explicit vectors, the compiler handles one vector at a time. Because every step waits for the one before, the tails take twice as long.
+//! Gathering with one counter instead of bit masks takes three times as long.
 
 use pulp::{Arch, Simd, WithSimd};
 
-/// Values that are worked on at a time: a few kilobytes of buffers on the stack.
+/// Values that are processed at a time. Their buffers take a few kilobytes of the stack.
 const BATCH: usize = 256;
 
 /// Replaces every probability in (0, 1) by its standard normal quantile.
 ///
-/// Every value goes through the central fit, which is arithmetic without branches; the 15 % that lie in the tails are
-/// then gathered, computed together and put back. The result for a probability does not depend on its neighbours, nor on
-/// the processor. What is not a probability, or within 2^-1022 of 0, gives NaN.
+/// Every value goes through the central fit, which is arithmetic without branches. The 15 % in the tails are then gathered, computed together and put
+/// back. The result for a probability depends neither on its neighbours nor on the processor. A value that is no probability, or is within 2^-1022
+/// of 0, gives NaN.
 ///
 /// # Source
 /// Wichura, "Algorithm AS 241: the percentage points of the normal distribution", Applied Statistics 37 (1988),
@@ -66,7 +65,7 @@ impl WithSimd for Quantiles<'_> {
     }
 }
 
-/// The first `count` of `values`.
+/// Replaces the first `count` of `values`.
 #[inline(always)]
 fn quantiles_of_batch<S: Simd>(simd: S, values: &mut [f64; BATCH], count: usize, tail: &mut Tail) {
     let padded = count
@@ -87,7 +86,7 @@ fn quantiles_of_batch<S: Simd>(simd: S, values: &mut [f64; BATCH], count: usize,
     }
 }
 
-/// Writes where `values` lie outside the central fit, and says how many do.
+/// Writes the indices of the values outside the central fit, and gives their number.
 #[inline(always)]
 fn places_of_tails(values: &[f64], places: &mut [u8; BATCH]) -> usize {
     let mut outside = [0u8; BATCH];
@@ -96,7 +95,7 @@ fn places_of_tails(values: &[f64], places: &mut [u8; BATCH]) -> usize {
     }
     let mut found = 0;
     for (word, bytes) in outside.as_chunks::<64>().0.iter().enumerate() {
-        // Eight bytes of 0 or 1 become eight bits: the product brings byte i to bit i of its highest byte.
+        // Turns eight bytes of 0 or 1 into eight bits: the product moves byte i to bit i of its highest byte.
         let mut mask = 0u64;
         for (group, bytes) in bytes.as_chunks::<8>().0.iter().enumerate() {
             let bits = u64::from_le_bytes(*bytes).wrapping_mul(0x0102_0408_1020_4080) >> 56;
@@ -111,11 +110,11 @@ fn places_of_tails(values: &[f64], places: &mut [u8; BATCH]) -> usize {
     found
 }
 
-/// Memory for the values of a batch that lie in the tails.
+/// Memory for the values of a batch that are in the tails.
 struct Tail {
-    /// The values, gathered: first probabilities, then quantiles.
+    /// The gathered values: first probabilities, later quantiles.
     values: [f64; BATCH],
-    /// Of one group: exponent and mantissa less one of the smaller of p and 1 - p, sqrt(-ln p), the quantiles.
+    /// For one group: exponent and mantissa minus one of the smaller of p and 1 - p, then sqrt(-ln p), then the quantiles.
     k: [f64; WIDEST],
     f: [f64; WIDEST],
     depth: [f64; WIDEST],
@@ -170,7 +169,7 @@ impl Tail {
     }
 }
 
-/// Groups of vectors in `values`.
+/// `values` as groups of vectors.
 #[inline(always)]
 fn vectors<S: Simd>(values: &[f64]) -> &[Vectors<S>] {
     S::as_simd_f64s(values).0.as_chunks().0
@@ -181,10 +180,10 @@ fn vectors_mut<S: Simd>(values: &mut [f64]) -> &mut [Vectors<S>] {
     S::as_mut_simd_f64s(values).0.as_chunks_mut().0
 }
 
-/// Vectors whose tails are computed side by side: the chain of one is long, and a processor does not look far enough ahead
-/// to start the next by itself.
+/// Vectors whose tails are computed side by side. The chain of operations for one vector is long, and a processor does not look far enough ahead to
+/// start the next one by itself.
 const SIDE_BY_SIDE: usize = 4;
-/// The most values in such a group: vectors of 512 bits.
+/// The most values of such a group, with vectors of 512 bits.
 const WIDEST: usize = 8 * SIDE_BY_SIDE;
 type Vectors<S> = [<S as Simd>::f64s; SIDE_BY_SIDE];
 
@@ -221,7 +220,7 @@ fn tail_fit<S: Simd>(simd: S, p: &Vectors<S>, depth: &Vectors<S>, z: &mut Vector
     }
 }
 
-/// sqrt(-ln x) of numbers given by exponent k and mantissa less one, f.
+/// sqrt(-ln x) of numbers given by exponent k and mantissa minus one, f.
 ///
 /// ```text
 /// x = 2^k (1 + f), sqrt(1/2) < 1 + f < sqrt(2)      s = f / (2 + f)
@@ -270,10 +269,10 @@ fn depths<S: Simd>(simd: S, k: &Vectors<S>, f: &Vectors<S>, depth: &mut Vectors<
     }
 }
 
-/// `x = 2^k (1 + f)` with `1 + f` between the roots of 1/2 and 2; f is NaN where x is below 2^-1022.
+/// Splits `x = 2^k (1 + f)`, where `1 + f` is between the square roots of 1/2 and 2. f is NaN if x is below 2^-1022.
 #[inline(always)]
 fn exponent_and_mantissa(x: f64) -> (f64, f64) {
-    /// The bits of sqrt(1/2), and from there to those of 1, so that the exponent steps at sqrt(1/2).
+    /// The bits of sqrt(1/2), and their distance to the bits of 1, so that the exponent changes at sqrt(1/2).
     const HALF_ROOT: u64 = 0x3fe6_a09e << 32;
     const SHIFT: u64 = (0x3ff0_0000 << 32) - HALF_ROOT;
     const MANTISSA: u64 = (1 << 52) - 1;
@@ -283,7 +282,7 @@ fn exponent_and_mantissa(x: f64) -> (f64, f64) {
     (k, if x >= f64::MIN_POSITIVE { f } else { f64::NAN })
 }
 
-/// An integer below 2^52 as a float: as the low bits of 2^52, which every instruction set can do on vectors.
+/// An integer below 2^52 as a float. It becomes the low bits of 2^52, which every instruction set can do with vectors.
 #[inline(always)]
 pub(super) fn small_integer(n: u64) -> f64 {
     const BIG: f64 = (1u64 << 52) as f64;
@@ -303,14 +302,14 @@ fn horner<S: Simd>(simd: S, r: &Vectors<S>, coefficients: &[f64]) -> Vectors<S> 
     sum
 }
 
-/// A rational fit: numerator and denominator, highest power first.
+/// A rational fit: numerator and denominator, from the highest power down.
 type Fit = ([f64; 8], [f64; 8]);
 
-/// Distance from 1/2 up to which the central fit holds, and its square, as the source writes it.
+/// Distance from 1/2 up to which the central fit holds, and its square as the source gives it.
 const CENTRE: f64 = 0.425;
 const CENTRE_SQUARED: f64 = 0.180625;
 
-/// In 0.180625 - (p - 1/2)².
+/// Fit in 0.180625 - (p - 1/2)².
 #[allow(
     clippy::excessive_precision,
     reason = "the digits are those of the source"
@@ -338,7 +337,7 @@ const CENTRAL: Fit = (
     ],
 );
 
-/// In sqrt(-ln p) - 1.6, for tail probabilities p down to exp(-25).
+/// Fit in sqrt(-ln p) - 1.6, for tail probabilities p down to exp(-25).
 #[allow(
     clippy::excessive_precision,
     reason = "the digits are those of the source"
@@ -366,7 +365,7 @@ const TAIL: Fit = (
     ],
 );
 
-/// In sqrt(-ln p) - 5, below that.
+/// Fit in sqrt(-ln p) - 5, for smaller p.
 #[allow(
     clippy::excessive_precision,
     reason = "the digits are those of the source"
@@ -410,11 +409,11 @@ mod tests {
     fn quantiles_are_those_of_an_independent_implementation() {
         let normal = Normal::standard();
         let grid = (1..20_000).map(|i| f64::from(i) / 20_000.0);
-        // The tails of 32-bit uniforms, and beyond them the far tail down to 2^-60.
+        // The tails of 32-bit uniform numbers, and beyond them the far tail down to 2^-60.
         let tails = (2..=60).flat_map(|e| [0.5f64.powi(e), 0.74 * 0.5f64.powi(e)]);
         for p in grid.chain(tails) {
             let (found, expected) = (quantile(p), normal.inverse_cdf(p));
-            // A rounding error of either side, magnified: both take differences from 1/2 and 1.
+            // Rounding errors of both sides are magnified, because both take differences from 1/2 and 1.
             assert!(
                 (found - expected).abs() <= 4e-15 * (1.0 + expected.abs()),
                 "{p}: {found} {expected}"
@@ -436,7 +435,7 @@ mod tests {
                 .zip(together)
                 .all(|(p, z)| quantile(*p).to_bits() == z.to_bits())
         );
-        // All in the tails, and none.
+        // All values are in the tails, and then none.
         for p in [1e-3, 0.4] {
             let mut same = [p; BATCH + 1];
             normal_quantiles(&mut same);
@@ -446,7 +445,7 @@ mod tests {
 
     #[test]
     fn every_instruction_set_gives_the_same_bits() {
-        // Dense in the middle and in both tails, the far one included.
+        // Dense in the middle and in both tails, including the far tail.
         let middle = (1..9973).map(|i| f64::from(i) / 9973.0);
         let low = (0..4000).map(|i| (-f64::from(i) / 6.0).exp());
         let high = (0..200).map(|i| 1.0 - (-f64::from(i) / 6.0).exp() / 2.0);

@@ -1,20 +1,19 @@
-//! The counter-based generator of every random number in the project.
+//! The counter-based generator that makes every random number in the project.
 //!
 //! # Cost
-//! Twenty multiplications of 32 bits for 16 bytes: bound by arithmetic, not memory. Every word stays in the low half of a
-//! lane of 64 bits, where vectors multiply it without shuffles; the compiler then works on as many blocks at a time as a
-//! register holds. Groups of eight blocks written out were half as fast. Normals add the quantile function, which costs
-//! four times the draw (see `normal.rs`).
+//! Twenty 32-bit multiplications for 16 bytes: bound by arithmetic, not by memory. Each word stays in the low half of a 64-bit lane, where vectors
+//! multiply it without shuffles. The compiler then handles as many blocks at a time as a register holds. Writing out groups of eight blocks by hand
+//! was half as fast. Normal numbers need the quantile function too, which costs four times as much as the draw (see `normal.rs`).
 //!
-//! Draws are made, turned into normals and rounded in batches that stay in the first cache; large fills go to all threads
-//! of the current pool in pieces of fixed size, with the same bits on any number of them.
+//! Draws are made, turned into normal numbers and rounded in batches that stay in the first-level cache. Large fills are cut into pieces of fixed
+//! size for the threads of the current pool; the number of threads does not change a bit.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::normal::{Quantiles, small_integer};
 
-/// Philox4x32-10: a bijection of a 128-bit counter under a 64-bit key, so draw `i` can be had without the draws before.
+/// Philox4x32-10: a bijection of a 128-bit counter under a 64-bit key. Draw `i` can be computed without the draws before it.
 ///
 /// ```text
 /// counter words   0, 1: block index (low, high)      2, 3: stream (low, high)
@@ -45,9 +44,9 @@ const MULTIPLIERS: [u64; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 const ROUNDS: usize = 10;
 
-/// Draws that are turned into normals at a time.
+/// Draws that are turned into normal numbers at a time.
 const BATCH: usize = 256;
-/// Draws of one task: what a thread makes in about 50 µs. Like [`BATCH`], a multiple of a block.
+/// Draws of one task, which a thread makes in about 50 µs. Like [`BATCH`], a multiple of a block.
 const PIECE: usize = 1 << 14;
 
 impl Philox {
@@ -56,12 +55,12 @@ impl Philox {
         Self { key, stream }
     }
 
-    /// Four words: the block `index` of the stream.
+    /// Block `index` of the stream: four words.
     pub fn block(&self, index: u64) -> [u32; 4] {
         self.words(index).map(|word| word as u32)
     }
 
-    /// The block `index`, every word in the low half of 64 bits, as the multiplication of vectors wants it.
+    /// Block `index`, with each word in the low half of 64 bits, as vector multiplications need it.
     #[inline(always)]
     fn words(&self, index: u64) -> [u64; 4] {
         const LOW: u64 = u32::MAX as u64;
@@ -86,7 +85,7 @@ impl Philox {
         c
     }
 
-    /// Draw `index` of the stream, 32 bits.
+    /// Draw `index` of the stream: 32 bits.
     pub fn word(&self, index: u64) -> u32 {
         self.block(index / 4)[(index % 4) as usize]
     }
@@ -118,16 +117,16 @@ impl Philox {
         });
     }
 
-    /// Draw `index` as an integer below `n` (0 where `n` is 0), by Lemire's multiplication: biased by less than n / 2^32.
+    /// Draw `index` as an integer below `n` (0 if `n` is 0), by Lemire's multiplication. The bias is below n / 2^32.
     pub fn below(&self, index: u64, n: u32) -> u32 {
         ((u64::from(self.word(index)) * u64::from(n)) >> 32) as u32
     }
 
     /// Fills `out` with the draws 0, 1, … as standard normals.
     ///
-    /// By the inverse of the normal distribution function (Wichura 1988, algorithm AS 241, PPND16, relative error
-    /// about 1e-16): additions, multiplications, one division, and a logarithm and root in the tails, in an order that
-    /// no compiler or processor changes. The largest magnitude is Φ⁻¹(1 − 2^-33) = 6.34.
+    /// The method is the inverse of the normal distribution function (Wichura 1988, algorithm AS 241, PPND16, relative error about 1e-16): additions,
+    /// multiplications, one division, and a logarithm and a root in the tails, in an order that no compiler or processor changes. The largest
+    /// magnitude is Φ⁻¹(1 − 2^-33) = 6.34.
     pub fn fill_normal(&self, out: &mut [f32]) {
         self.fill_normal_from(0, out);
     }
@@ -222,7 +221,7 @@ fn unit(word: u64) -> f64 {
     (small_integer(word) + 0.5) * (1.0 / 4_294_967_296.0)
 }
 
-/// Calls `fill` with pieces of `out` and the block that each starts with, on the threads of the current pool.
+/// Calls `fill` with pieces of `out` and the first block of each, on the threads of the current pool.
 fn in_pieces<T: Send>(out: &mut [T], fill: impl Fn(u64, &mut [T]) + Sync) {
     if out.len() <= PIECE {
         return fill(0, out);
@@ -242,7 +241,7 @@ mod tests {
 
     #[test]
     fn blocks_are_those_of_the_publication() {
-        // The known-answer vectors that come with Random123: counter and key, then the block.
+        // The known-answer vectors of Random123: counter and key, then the block.
         let zero = Philox::new(0, 0);
         assert_eq!(
             zero.block(0),
@@ -267,7 +266,7 @@ mod tests {
         Philox::new(11, 3).fill_normal(&mut draws);
         let nf = n as f64;
         let moment = |k: i32| draws.iter().map(|z| f64::from(*z).powi(k)).sum::<f64>() / nf;
-        // Variances of z, z², z³, z⁴ are 1, 2, 15, 96: bounds are four standard errors.
+        // The variances of z, z², z³ and z⁴ are 1, 2, 15 and 96. The bounds are four standard errors.
         for (k, expected, variance) in [
             (1, 0.0, 1.0f64),
             (2, 1.0, 2.0),
@@ -280,7 +279,7 @@ mod tests {
                 moment(k)
             );
         }
-        // Kolmogorov and Smirnov: the maximal distance stays below 1.95 / sqrt n with probability 0.999.
+        // Kolmogorov and Smirnov: the largest distance is below 1.95 / sqrt n with probability 0.999.
         draws.sort_by(f32::total_cmp);
         let normal = Normal::standard();
         let distance = draws
@@ -370,7 +369,7 @@ mod tests {
 
     #[test]
     fn draws_are_the_same_forever() {
-        // Computed by the plain code that these kernels replaced: a change of these numbers changes every published chip.
+        // Computed by the plain code that these kernels replaced. If these numbers change, every published chip changes.
         let generator = Philox::new(11, 3);
         let words: [u32; 6] = std::array::from_fn(|i| generator.word(i as u64 * 1_000_003));
         assert_eq!(

@@ -41,7 +41,7 @@ fn square<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     B::float_mul(x.clone(), x)
 }
 
-/// The window along one axis of `length` pixels, as a symmetric matrix `[length, length]`.
+/// The weights of the window along one axis of `length` pixels, as a symmetric matrix `[length, length]`.
 fn band<B: Backend>(length: usize, like: &FloatTensor<B>) -> FloatTensor<B> {
     let taps = taps();
     let mut values = vec![0.0f32; length * length];
@@ -55,8 +55,7 @@ fn band<B: Backend>(length: usize, like: &FloatTensor<B>) -> FloatTensor<B> {
     B::float_from_data(data, &like.device())
 }
 
-/// Means under the window, with zeros beyond the edges. Rows and columns are products with one banded matrix each, which backends
-/// compute fast.
+/// Means under the window, with zeros beyond the edges. Rows and columns are one product each with a banded matrix, which backends compute fast.
 fn blurred<B: Backend>(maps: FloatTensor<B>) -> FloatTensor<B> {
     let shape = maps.shape();
     let [batch, channels, height, width] = shape.dims();
@@ -82,7 +81,7 @@ fn blurred<B: Backend>(maps: FloatTensor<B>) -> FloatTensor<B> {
     B::float_reshape(columns, shape)
 }
 
-/// What lies under the window of each pixel; the names are those of the formula of
+/// The moments under the window of each pixel. Names are those of the formula of
 /// [`structural_dissimilarity`](super::structural_dissimilarity).
 struct Moments<B: Backend> {
     x: FloatTensor<B>,
@@ -139,7 +138,7 @@ impl<B: Backend> Moments<B> {
         B::float_sub(B::float_add(a.clone(), b.clone()), B::float_mul(a, b))
     }
 
-    /// Gradients of `x` and `y`, by the chain rule. The window is symmetric: what it spreads, it gathers.
+    /// Gradients of `x` and `y`, by the chain rule. The window is symmetric, so its transpose is the window itself.
     fn gradients(self, gradient: FloatTensor<B>) -> (FloatTensor<B>, FloatTensor<B>) {
         let [a, b] = self.parts();
         let rest = |part: FloatTensor<B>| {
@@ -147,7 +146,7 @@ impl<B: Backend> Moments<B> {
             B::float_mul(gradient.clone(), one)
         };
         let (for_a, for_b) = (rest(b.clone()), rest(a.clone()));
-        // The derivative of the clamp: 1 above 0.
+        // The derivative of the clamp is 1 above 0.
         let kept = |of: &FloatTensor<B>, value| {
             let above = B::float_clamp_min(B::float_sign(of.clone()), 0.0.into());
             B::float_mul(value, above)
@@ -246,7 +245,7 @@ mod tests {
     use super::*;
     use crate::testing::{agree, numbers};
 
-    /// Other backends compute with the operations here, which know nothing of the rows of [`fused`].
+    /// Other backends use the operations here, which share no code with the rows of [`fused`].
     #[test]
     fn the_operations_of_a_backend_give_what_the_kernel_gives() {
         let shape = [2, 1, 9, 13];

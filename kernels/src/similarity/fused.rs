@@ -1,4 +1,4 @@
-//! Structural similarity of images in rows: every row is read once, and what the window needs of five rows stays in the cache.
+//! Structural similarity of images, row by row. Each row is read once, and the five rows under the window stay in the cache.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -6,13 +6,13 @@ use rayon::prelude::*;
 use super::{C1, C2, RADIUS, taps};
 use crate::fresh::zeros;
 
-/// Rows, or values of a row, that the window covers.
+/// Number of rows, or of values of a row, under the window.
 const WINDOW: usize = 2 * RADIUS + 1;
 
 /// One row of each of four images.
 type Rows = [Vec<f32>; 4];
 
-/// Four images of which rows are taken, and to which blurred rows are given.
+/// Four images that give their rows and take blurred rows.
 trait Images {
     /// Writes row `row` of the four images.
     fn row(&self, row: usize, rows: [&mut [f32]; 4]);
@@ -20,7 +20,7 @@ trait Images {
     fn blurred(&mut self, row: usize, rows: [&[f32]; 4]);
 }
 
-/// The five rows under the window, blurred along themselves, and room for one row.
+/// The five rows under the window, blurred along their length, and memory for one row.
 struct Window {
     size: [usize; 2],
     taps: [f32; RADIUS + 1],
@@ -43,7 +43,7 @@ impl Window {
         }
     }
 
-    /// Gives all rows of `images`, blurred, back to them.
+    /// Blurs all rows of `images`, and gives them back.
     #[inline(always)]
     fn pass(&mut self, images: &mut impl Images) {
         let [height, width] = self.size;
@@ -91,7 +91,7 @@ fn across(taps: [f32; RADIUS + 1], rows: [&[f32]; WINDOW], out: &mut [f32]) {
     }
 }
 
-/// [`across`] where rows that are missing are zero.
+/// Like [`across`], but missing rows count as zero.
 #[inline(always)]
 fn across_edge(taps: [f32; RADIUS + 1], rows: [&[f32]; WINDOW], out: &mut [f32]) {
     out.fill(0.0);
@@ -118,7 +118,7 @@ fn powers(pair: [&[f32]; 2], row: usize, width: usize, rows: [&mut [f32]; 4]) {
     }
 }
 
-/// The larger of a value and 0; what is not a number stays.
+/// The larger of a value and 0; NaN stays NaN.
 #[inline(always)]
 fn clamped(value: f32) -> f32 {
     if value < 0.0 { 0.0 } else { value }
@@ -157,7 +157,7 @@ impl Pixel {
     }
 }
 
-/// One pair of images and its map.
+/// A pair of images, and its map.
 struct Forward<'a> {
     pair: [&'a [f32]; 2],
     width: usize,
@@ -181,7 +181,7 @@ impl Images for Forward<'_> {
     }
 }
 
-/// First pass of the gradients: those of the four blurred images.
+/// First pass of the gradients: those by the four blurred images.
 struct OfMoments<'a> {
     pair: [&'a [f32]; 2],
     width: usize,
@@ -220,7 +220,7 @@ impl Images for OfMoments<'_> {
     }
 }
 
-/// Second pass of the gradients: the window is symmetric, so that what it spreads it gathers.
+/// Second pass of the gradients. The window is symmetric, so its transpose is the window itself.
 struct OfImages<'a> {
     pair: [&'a [f32]; 2],
     width: usize,

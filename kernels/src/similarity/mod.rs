@@ -5,8 +5,8 @@
 //! | forward | reads both images, writes the map | 60 |
 //! | backward | reads both images and `g`, writes both gradients | 140 |
 //!
-//! The moments under the window live in five rows of each of four images, which stay in the first-level cache. Written with the
-//! operations of a backend, as for other backends, each of some twenty operations is a pass over memory of its own.
+//! The moments under the window need five rows of each of four images, which stay in the first-level cache. With the operations of a backend, each of
+//! about twenty operations is a pass over memory.
 #![allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
 
 mod backend;
@@ -25,7 +25,7 @@ const SIGMA: f64 = 1.5;
 const C1: f64 = 1e-4;
 const C2: f64 = 9e-4;
 
-/// `1 - SSIM`: 0 where the surroundings of a pixel agree in `x` and `y`, and larger the more they differ.
+/// `1 - SSIM`: 0 where the surroundings of a pixel are equal in `x` and `y`, and larger the more they differ.
 ///
 /// ```text
 /// SSIM(p) = (2 μx μy + C1) (2 sxy + C2) / ((μx² + μy² + C1) (sx² + sy² + C2))
@@ -34,7 +34,7 @@ const C2: f64 = 9e-4;
 /// G: Gaussian of 5 × 5 pixels, σ = 1.5 pixels, sum 1; zeros beyond the edges.  C1 = 0.01², C2 = 0.03²
 /// ```
 ///
-/// It is computed from the difference `d = x - y`. That gives the same number, without rounding it away where `x` and `y` are alike:
+/// It is computed from the difference `d = x - y`. The result is the same, but keeps its digits where `x` and `y` are similar:
 ///
 /// ```text
 /// 1 - SSIM = a + b - ab,   a = μd² / (μx² + μy² + C1),   b = sd² / (sx² + sy² + C2)
@@ -43,10 +43,10 @@ const C2: f64 = 9e-4;
 /// Variances are clamped at 0. The gradient is exact.
 ///
 /// # Shapes
-/// `[batch, channels, height, width]` of values from 0 to 1, kept. Each channel is compared by itself. The result is from 0 to 2.
+/// `[batch, channels, height, width]` of values from 0 to 1; the shape is kept. Each channel is compared separately. Results are from 0 to 2.
 ///
 /// # Panics
-/// Where the images differ in shape or are not 32-bit floats.
+/// If the images differ in shape or are not 32-bit floats.
 ///
 /// # Source
 /// Wang, Bovik, Sheikh and Simoncelli, "Image quality assessment: from error visibility to structural similarity", IEEE Transactions on

@@ -1,4 +1,4 @@
-//! Softmax and the cross-entropy on the tape.
+//! Gradients of softmax and the cross-entropy on the tape.
 
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -57,7 +57,7 @@ impl<B: SoftmaxKernel> Backward<B, 1> for CrossEntropy {
 
 impl<B: SoftmaxKernel, C: CheckpointStrategy> SoftmaxKernel for Autodiff<B, C> {
     fn normalized(input: FloatTensor<Self>, scale: Scale) -> FloatTensor<Self> {
-        // The argument is let go, so that the result may take its place.
+        // The argument is released, so that the result can take its memory.
         let (input, node) = input.into_parts();
         let output = B::normalized(input, scale);
         match Softmax.prepare::<C>([node]).compute_bound().stateful() {

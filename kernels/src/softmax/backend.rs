@@ -84,7 +84,7 @@ fn softmax_gradient<B: Backend>(
     }
 }
 
-/// `[batch, 1]` of the logarithms' mean with its sign turned, where `targets` is `[batch, 1]`.
+/// `[1]`: minus the mean of the logarithms of the targets. `targets` is `[batch, 1]`.
 fn mean_of_chosen<B: Backend>(logarithms: FloatTensor<B>, targets: IntTensor<B>) -> FloatTensor<B> {
     B::float_neg(B::float_mean(B::float_gather(1, logarithms, targets)))
 }
@@ -127,7 +127,7 @@ impl SoftmaxKernel for burn::backend::NdArray {}
 #[cfg(feature = "wgpu")]
 impl SoftmaxKernel for burn::backend::Cube {}
 
-/// The targets of `classes`, if their integers are of a type that Burn makes by default.
+/// The targets as indices of `classes`, if they have an integer type that Burn uses by default.
 fn classes_of(targets: &FlexTensor, classes: usize) -> Option<Vec<usize>> {
     let targets = dense(targets.clone());
     let integers: Vec<i64> = match TensorMetadata::dtype(&targets) {
@@ -146,7 +146,7 @@ fn classes_of(targets: &FlexTensor, classes: usize) -> Option<Vec<usize>> {
     Some(integers.iter().enumerate().map(class).collect())
 }
 
-/// The targets, if the fast path can take both tensors.
+/// The targets, if the fast path supports both tensors.
 fn fast_targets(logits: &FlexTensor, targets: &FlexTensor) -> Option<Vec<usize>> {
     all_f32([logits])
         .then(|| classes_of(targets, sizes::<2>(logits)[1]))

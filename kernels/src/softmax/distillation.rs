@@ -1,11 +1,10 @@
-//! How far one network's probabilities are from another's.
+//! How much the probabilities of one network differ from those of another.
 
 use burn::tensor::Tensor;
 
 use super::{log_softmax, softmax};
 
-/// `τ² · mean over rows of KL(softmax(teacher / τ) || softmax(logits / τ))`, with its gradient by `logits`. The teacher's logits are
-/// without autodiff.
+/// `τ² · mean over rows of KL(softmax(teacher / τ) || softmax(logits / τ))`, with its gradient by `logits`. The teacher's logits get no gradient.
 ///
 /// # Shapes
 /// Both `[rows, outputs]`, to `[1]`.
@@ -80,7 +79,7 @@ mod tests {
                 assert!((f64::from(*found) - expected).abs() < 1e-6);
             }
         }
-        // Nobody is apart from himself.
+        // A network does not differ from itself.
         let same = || Tensor::<2>::from_floats(student, &device);
         let loss = distillation_loss(Tensor::from_inner(same()), same(), 1.0);
         assert!(loss.into_scalar::<f32>().abs() < 1e-7);

@@ -1,17 +1,16 @@
-//! The cross-entropy of classes, and its gradient in the place of the logits.
+//! The cross-entropy of classes. Its gradient overwrites the logits.
 //!
 //! `loss = ln Σ_j e^(x_j - m) - (x_target - m)` with the largest value `m`, and `∂loss/∂x_j = e^(x_j - m) / Σ - [j = target]`.
-//! The loss alone reads 4 bytes a value; on the tape one pass gives the gradient too (8 bytes and one exponential a
-//! value, which is its floor), and the way back is one product with the gradient of the loss, none if that is one.
-//! Not tried: keeping the logits and taking the exponentials again on the way back, which needs as much memory and a
-//! second exponential a value.
+//! The loss alone reads 4 bytes per value. On the tape, one pass gives the gradient too: 8 bytes and one exponential per value, which is its floor.
+//! The backward pass is then one product with the gradient of the loss, or nothing if that is one. Keeping the logits and computing the
+//! exponentials again in the backward pass was not tried: it needs as much memory, and a second exponential per value.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::rows::{largest, powers, rows_per_piece, sum_of_powers};
 
-/// Losses of a few rows, from their logits alone.
+/// The losses of a few rows.
 struct Losses<'a> {
     logits: &'a [f32],
     classes: usize,
@@ -32,7 +31,7 @@ impl WithSimd for Losses<'_> {
     }
 }
 
-/// The same, leaving `(softmax - target) * share` in the place of the logits.
+/// The same, and overwrites the logits with `(softmax - target) * share`.
 struct LossesAndGradients<'a> {
     logits: &'a mut [f32],
     classes: usize,
@@ -59,13 +58,13 @@ impl WithSimd for LossesAndGradients<'_> {
     }
 }
 
-/// The mean, in the order of the rows; not a number if there are none.
+/// The mean, summed in the order of the rows; NaN without rows.
 fn mean(losses: &[f32]) -> f32 {
     let sum: f64 = losses.iter().map(|loss| f64::from(*loss)).sum();
     (sum / losses.len() as f64) as f32
 }
 
-/// The mean loss of `logits [batch, classes]`, whose targets are classes.
+/// The mean loss of `logits [batch, classes]`. Targets are indices of classes.
 pub(super) fn loss(arch: Arch, classes: usize, logits: &[f32], targets: &[usize]) -> f32 {
     let mut losses = vec![0.0; targets.len()];
     let rows = rows_per_piece(classes);
@@ -91,7 +90,7 @@ pub(super) fn loss(arch: Arch, classes: usize, logits: &[f32], targets: &[usize]
     mean(&losses)
 }
 
-/// The mean loss, and its gradient in the place of the logits.
+/// The mean loss. Its gradient overwrites the logits.
 pub(super) fn loss_and_gradient(
     arch: Arch,
     classes: usize,

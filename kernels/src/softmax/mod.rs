@@ -1,4 +1,4 @@
-//! Softmax over the last axis, its logarithm, the cross-entropy of classes, and the distance between two networks.
+//! Softmax over the last axis, its logarithm, the cross-entropy of classes, and the distance between two networks' probabilities.
 
 mod autodiff;
 mod backend;
@@ -48,13 +48,13 @@ pub fn log_softmax<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
     ))
 }
 
-/// The mean of `ln Σ_j e^x_j - x_target` over the batch, as Burn's `CrossEntropyLoss` gives with its default settings.
+/// The mean of `ln Σ_j e^x_j - x_target` over the batch, as Burn's `CrossEntropyLoss` with its default settings.
 ///
 /// # Shapes
 /// `[batch, classes]` and `[batch]` to `[1]`.
 ///
 /// # Panics
-/// If there are not as many targets as rows, or if a target is not a class.
+/// If the number of targets is not that of rows, or if a target is no class.
 ///
 /// ```
 /// use burn::tensor::{Device, Int, Tensor};

@@ -1,8 +1,8 @@
 //! Softmax of rows in place, and its gradient.
 //!
-//! A row is read three times, which costs memory only once while it fits the first cache: 8 bytes and about 26 operations a
-//! value, so the exponential is the floor (11 cycles for eight values). The gradient is four operations for 12 bytes,
-//! bound by memory; the logarithm's needs the exponential again, as only the logarithms are kept.
+//! A row is read three times, but memory is read once if the row fits into the first-level cache: 8 bytes and about 26 operations per value. The
+//! exponential is therefore the floor (11 cycles for eight values). The gradient is four operations for 12 bytes, bound by memory. The gradient of
+//! the logarithm needs the exponential again, because only the logarithms are kept.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::activation::PIECE;
 use crate::exp::{exp, exp_of_difference};
 
-/// Whether probabilities or their logarithms are meant.
+/// Probabilities, or their logarithms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scale {
     Linear,
@@ -22,7 +22,7 @@ pub(super) fn rows_per_piece(width: usize) -> usize {
     (PIECE / width.max(1)).max(1)
 }
 
-/// The last values of a row, minus infinity in the lanes after it.
+/// The last values of a row, with minus infinity in the lanes after them.
 #[inline(always)]
 fn tail<S: Simd>(simd: S, rest: &[f32]) -> S::f32s {
     let lanes = simd.mask_between_m32s(0, rest.len() as u32).mask();
@@ -30,13 +30,13 @@ fn tail<S: Simd>(simd: S, rest: &[f32]) -> S::f32s {
     simd.select_f32s(lanes, simd.partial_load_f32s(rest), nothing)
 }
 
-/// The largest value that is a number, minus infinity if there is none.
+/// The largest value, ignoring NaN; minus infinity if there is none.
 #[inline(always)]
 pub(crate) fn largest<S: Simd>(simd: S, row: &[f32]) -> f32 {
     let (vectors, rest) = S::as_simd_f32s(row);
     let mut largest = simd.splat_f32s(f32::NEG_INFINITY);
     for x in vectors {
-        // This order keeps the second where the first is not a number.
+        // With this order of arguments the second is kept if the first is NaN.
         largest = simd.max_f32s(*x, largest);
     }
     if !rest.is_empty() {
@@ -61,7 +61,7 @@ pub(super) fn sum_of_powers<S: Simd>(simd: S, row: &[f32], shift: f32) -> f32 {
     simd.reduce_sum_f32s(sum)
 }
 
-/// Writes `e^(x - shift)` in the place of `x` and gives the sum.
+/// Overwrites `x` with `e^(x - shift)`, and gives the sum.
 #[inline(always)]
 pub(crate) fn powers<S: Simd>(simd: S, row: &mut [f32], shift: f32) -> f32 {
     let (vectors, rest) = S::as_mut_simd_f32s(row);
@@ -107,7 +107,7 @@ impl WithSimd for Normalize<'_> {
     }
 }
 
-/// The gradient of every row in the place of the incoming one.
+/// The gradient of every row, which overwrites the incoming gradient.
 struct Chain<'a> {
     outputs: &'a [f32],
     gradients: &'a mut [f32],
@@ -182,7 +182,7 @@ pub(super) fn normalize(arch: Arch, scale: Scale, width: usize, rows: &mut [f32]
     }
 }
 
-/// The gradient with respect to what [`normalize`] read, from its result, in the place of the incoming gradient.
+/// The gradient by the input of [`normalize`], computed from its result. It overwrites the incoming gradient.
 pub(super) fn chain(
     arch: Arch,
     scale: Scale,

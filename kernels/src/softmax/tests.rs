@@ -1,4 +1,4 @@
-//! Against sums in 64-bit floats and against Burn's own functions.
+//! Compares with sums in 64-bit floats and with Burn's own functions.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use burn::nn::loss::CrossEntropyLossConfig;
@@ -101,7 +101,7 @@ fn rows_beyond_one_piece_agree() {
 
 type Function = fn(Tensor<3>) -> Tensor<3>;
 
-/// Through Burn's tape, against Burn's own functions.
+/// Compares with Burn's own functions on Burn's tape.
 #[test]
 fn gradients_of_softmax_reach_the_input() {
     let device = Device::flex().autodiff();
@@ -138,7 +138,7 @@ fn int_tensor(targets: &[usize], device: &Device) -> Tensor<1, Int> {
     Tensor::from_data(TensorData::new(targets, shape), device)
 }
 
-/// Ours and Burn's loss and gradient, the loss multiplied by `factor` before the way back.
+/// Loss and gradient of this crate and of Burn. The loss is multiplied by `factor` before the backward pass.
 fn losses(device: &Device, batch: usize, classes: usize, factor: f32) -> [[Vec<f32>; 2]; 2] {
     let burns = CrossEntropyLossConfig::new().init(device);
     let run = |loss: &dyn Fn(Tensor<2>, Tensor<1, Int>) -> Tensor<1>| {
@@ -176,7 +176,7 @@ fn the_cross_entropy_and_its_gradient_are_burns() {
     }
 }
 
-/// The gradient is made in the memory of logits that nobody else holds, and only there.
+/// The gradient overwrites the logits only if nothing else holds them.
 #[test]
 fn logits_that_others_hold_are_not_written() {
     let device = Device::flex().autodiff();

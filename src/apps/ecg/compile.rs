@@ -1,4 +1,4 @@
-//! A trained detector becomes one in integers, and is compared with what it was.
+//! Converts a trained detector to integers, and compares both.
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -15,37 +15,37 @@ use super::{BATCH, IntegerDetector, StoredDetector};
 use crate::apps::stored_network::StoredNetwork;
 use crate::report::mean_bits;
 
-/// Makes a detector in integers of one network; it is what [`WithNetwork::classifier`] is given.
+/// Makes an integer detector from one network. It is passed to [`WithNetwork::classifier`].
 pub(crate) struct CompileJob<'a> {
     trained: StoredDetector<'a>,
     source: DataSource,
     device: &'a Device,
-    /// Whether it is compared with the network in floats, and on how many test items where a number was asked for.
+    /// Whether it is compared with the network in floats, and on how many test items if a number was given.
     compared_on: Option<Option<usize>>,
 }
 
-/// What a detector in integers takes, and how it compares with the network that it was made of.
+/// The cost of an integer detector, and its comparison with the network that it was made from.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Compilation {
     pub(crate) layers: Vec<CompiledLayer>,
-    /// Mean width of all weights, absent ones too.
+    /// Mean bits over all weights, including pruned ones.
     pub(crate) mean_bits: f64,
-    /// Test segments.
+    /// Number of test segments.
     pub(crate) segments: usize,
-    /// Segments that both decide alike.
+    /// Number of segments that both decide alike.
     pub(crate) alike: usize,
     pub(crate) metric: String,
-    /// The metric in floats; none where these segments have none.
+    /// The metric in floats; `None` if it is not defined on these segments.
     pub(crate) floats: Option<f64>,
-    /// The metric in integers; none where these segments have none.
+    /// The metric in integers; `None` if it is not defined on these segments.
     pub(crate) integers: Option<f64>,
-    /// By how much a result may differ from that in floats on the same codes: the largest bound of an output.
+    /// The largest possible difference between a result and that in floats on the same codes: the largest bound of an output.
     pub(crate) bound: f64,
-    /// By how much one does, at most; that of no output is above its own bound.
+    /// The largest observed difference. The difference of each output is within its own bound.
     pub(crate) difference: f64,
 }
 
-/// A layer of a detector in integers.
+/// A layer of an integer detector.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct CompiledLayer {
     pub(crate) name: String,
@@ -61,7 +61,7 @@ pub(crate) struct CompiledLayer {
 }
 
 impl Compilation {
-    /// Bits in memory: weights, index, and biases with factors of rescaling.
+    /// Bits in memory: of weights, of the index, and of biases with rescaling factors.
     pub(crate) fn stored(&self) -> [u64; 3] {
         let sum = |of: fn(&StoredBits) -> u64| self.layers.iter().map(|l| of(&l.stored)).sum();
         [sum(|l| l.weights), sum(|l| l.index), sum(|l| l.parameters)]
@@ -72,7 +72,7 @@ impl<'a> CompileJob<'a> {
     /// For the network in `stored`, with segments of `asked` or of its training.
     ///
     /// # Errors
-    /// A network that is no detector, or does not say how its segments were normalized.
+    /// If the network is no detector, or does not say how its segments were normalized.
     pub(crate) fn new(
         stored: &'a StoredNetwork,
         asked: Option<&DataSource>,
@@ -89,7 +89,7 @@ impl<'a> CompileJob<'a> {
         })
     }
 
-    /// The same, compared with the network in floats on test segments: `items` of them, or as many as in training.
+    /// Also compares with the network in floats on test segments: `items` of them, or as many as in training.
     pub(crate) fn compared_on(self, items: Option<usize>) -> Self {
         Self {
             compared_on: Some(items),
@@ -97,16 +97,16 @@ impl<'a> CompileJob<'a> {
         }
     }
 
-    /// The detector, and the comparison that was asked for.
+    /// The detector, and the comparison if it was requested.
     ///
     /// # Errors
-    /// A network without a form in integers, and data that cannot be read.
+    /// If the network has no integer form, or data cannot be read.
     pub(crate) fn run(self) -> Result<(IntegerDetector, Option<Compilation>)> {
         let (model, seed) = (&self.trained.stored.model, self.trained.stored.recipe.seed);
         model.build(seed, self.device, self)?
     }
 
-    /// Codes for segments like those of the training.
+    /// The codes for segments like those of the training.
     fn signal(&self) -> Result<SignalFormat> {
         let stored = self.trained.stored;
         let amount: Amount = stored.training_amount(CALIBRATION_ITEMS);
@@ -119,7 +119,7 @@ impl<'a> CompileJob<'a> {
     /// Compares `detector` with `floats` on test segments.
     ///
     /// # Errors
-    /// An output that differs by more than rounding explains, and data that cannot be read.
+    /// If an output differs by more than rounding explains, or data cannot be read.
     fn compare<C: Classifier>(
         &self,
         detector: &IntegerDetector,

@@ -1,4 +1,4 @@
-//! A detector in integers, as a file holds it.
+//! An integer detector, as stored in a file.
 
 use std::path::Path;
 
@@ -15,32 +15,32 @@ use crate::apps::study;
 /// Name and version of the file's format.
 const SCHEMA: &str = "crossburn.integer-detector/1";
 
-/// A network of integers with all that says how segments are shown to it and what its results mean.
+/// An integer network, and everything that is needed to prepare segments and interpret results.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct IntegerDetector {
     schema: String,
-    /// Version of Crossburn.
+    /// The version of Crossburn that made it.
     version: String,
-    /// What is an alarm, and how segments are scaled.
+    /// What counts as an alarm, and how segments are scaled.
     task: ArrhythmiaConfig,
     /// How samples are normalized.
     conventions: Conventions,
-    /// Data of its training, whose test items are the usual ones.
+    /// The data of its training. Their test items are used by default.
     data: DataConfig,
     /// Seed of procedural data.
     data_seed: u64,
     pub(crate) network: IntegerNetwork,
 }
 
-/// What says which format a file has.
+/// The part of a file that gives its format.
 #[derive(Deserialize)]
 struct Header {
     schema: String,
 }
 
 impl IntegerDetector {
-    /// `network`, made of a run on `data` with the seed `data_seed`.
+    /// `network`, made from a run on `data` with the seed `data_seed`.
     pub(crate) fn new(
         network: IntegerNetwork,
         task: &ArrhythmiaConfig,
@@ -61,7 +61,7 @@ impl IntegerDetector {
     /// The detector in the file at `path`.
     ///
     /// # Errors
-    /// A file that cannot be read or holds something else, and those of [`IntegerNetwork::new`].
+    /// If the file cannot be read or has other content, and those of [`IntegerNetwork::new`].
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = fs_err::read_to_string(path)?;
         let none = || {
@@ -70,7 +70,7 @@ impl IntegerDetector {
                 path.display()
             )
         };
-        // Another version may have other fields.
+        // Other versions may have other fields, so the schema is read first.
         let Header { schema } = serde_json::from_str(&text).with_context(none)?;
         if schema != SCHEMA {
             bail!(
@@ -81,7 +81,7 @@ impl IntegerDetector {
         serde_json::from_str(&text).with_context(none)
     }
 
-    /// Writes it to `path`, in place of what was there.
+    /// Writes it to `path`, and replaces an existing file.
     ///
     /// # Errors
     /// A file that cannot be written.
@@ -89,15 +89,15 @@ impl IntegerDetector {
         Ok(write_bytes(path, serde_json::to_string(self)?.as_bytes())?)
     }
 
-    /// What is an alarm, and how segments are scaled.
+    /// What counts as an alarm, and how segments are scaled.
     pub(super) fn task(&self) -> &ArrhythmiaConfig {
         &self.task
     }
 
-    /// A digest of the network and of all that decides what it sees and says.
+    /// A digest of the network and of everything that affects its inputs and decisions.
     ///
     /// # Errors
-    /// A detector that cannot be put into JSON.
+    /// If the detector has no form in JSON.
     pub(super) fn digest(&self) -> Result<String> {
         let parts = (&self.network, &self.task, &self.conventions);
         Ok(checksum(serde_json::to_string(&parts)?.as_bytes()))
@@ -108,10 +108,10 @@ impl IntegerDetector {
         asked.unwrap_or(&self.data.source).clone()
     }
 
-    /// Test segments of `source`, `asked` of them or as many as in training.
+    /// Test segments of `source`: `asked` of them, or as many as in training.
     ///
     /// # Errors
-    /// Data that cannot be read, are too few, or do not fit the network.
+    /// If data cannot be read, are too few, or do not fit the network.
     pub(crate) fn test(
         &self,
         source: &DataSource,
@@ -140,10 +140,10 @@ impl IntegerDetector {
         Ok(ArrhythmiaDetection::new(samples, &self.task))
     }
 
-    /// The codes of each segment of `batch`.
+    /// The codes of each segment in `batch`.
     ///
     /// # Errors
-    /// A segment with a value that is not finite.
+    /// If a segment has a value that is not finite.
     pub(super) fn codes(&self, batch: &Segments) -> Result<Vec<Vec<i8>>> {
         let values = segment_values(batch)?;
         let signal = self.network.signal();
@@ -152,7 +152,7 @@ impl IntegerDetector {
         Ok(codes.collect::<Result<_, _>>()?)
     }
 
-    /// What results of the network, one row per segment, stand for: `[segments, classes]`.
+    /// The outputs for which the integer results stand, one row per segment: `[segments, classes]`.
     pub(super) fn logits(&self, results: &[Vec<i32>], device: &Device) -> Tensor<2> {
         let rows = results.iter();
         let values: Vec<f32> = rows
@@ -163,13 +163,13 @@ impl IntegerDetector {
     }
 }
 
-/// Training segments that set the step of the signal.
+/// Number of training segments that determine the step of the signal.
 pub(super) const CALIBRATION_ITEMS: usize = 128;
 
-/// Codes for segments like the first [`CALIBRATION_ITEMS`] of `training`.
+/// The codes for segments like the first [`CALIBRATION_ITEMS`] of `training`.
 ///
 /// # Errors
-/// Segments that cannot be read.
+/// If segments cannot be read.
 pub(crate) fn signal_format(
     training: &ArrhythmiaDetection,
     device: &Device,
@@ -181,7 +181,7 @@ pub(crate) fn signal_format(
     Ok(SignalFormat::fitting(channels, length, &values)?)
 }
 
-/// What networks see of the segments of `batch`, one segment after the other.
+/// The normalized values of the segments in `batch`, one segment after the other.
 fn segment_values(batch: &Segments) -> Result<Vec<f32>> {
     let data = batch.inputs().clone().into_data();
     data.try_into_vec_as::<f32>()

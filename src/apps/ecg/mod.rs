@@ -1,4 +1,4 @@
-//! Detectors of arrhythmia in integers, and on a simulated accelerator.
+//! Arrhythmia detectors in integers, and on a simulated accelerator.
 
 mod compile;
 mod integer_detector;

@@ -1,4 +1,4 @@
-//! The sequences of which a report shows the signal.
+//! The sequences whose signal a report shows.
 
 use anyhow::Result;
 use burn::tensor::Device;
@@ -7,14 +7,14 @@ use crossburn_training::{Alarms, ArrhythmiaDetection, DecidedSegment, DecidedSeq
 use super::IntegerDetector;
 use crate::report::{MOST_SEGMENTS, MOST_SEQUENCES, ShownSegment, ShownSequence};
 
-/// Stretches of a segment, of each of which the smallest and the largest code are shown.
+/// Number of stretches of a segment. The smallest and the largest code of each stretch are shown.
 const STRETCHES: usize = 125;
 
 /// Neighbouring segments of one sequence.
 #[derive(Clone, Debug)]
 struct Window<'a> {
     sequence: &'a DecidedSequence,
-    /// The place of the first one within the sequence.
+    /// The index of the first segment within the sequence.
     start: usize,
     segments: &'a [DecidedSegment],
 }
@@ -26,10 +26,10 @@ impl Window<'_> {
     }
 }
 
-/// A few sequences of `test` with the signals that `detector` sees and what was `decided`.
+/// A few sequences of `test`, with the signals that `detector` gets and the decisions in `decided`.
 ///
 /// # Errors
-/// A segment that cannot be read.
+/// If a segment cannot be read.
 pub(super) fn shown_sequences(
     detector: &IntegerDetector,
     test: &ArrhythmiaDetection,
@@ -59,7 +59,7 @@ pub(super) fn shown_sequences(
     shown.collect()
 }
 
-/// For each label the first window with a wrong decision and the first without, of the longest that there are.
+/// For each label, the first window with a wrong decision and the first without, among the longest ones.
 fn chosen(sequences: &[DecidedSequence]) -> Vec<Window<'_>> {
     let windows = sequences.iter().flat_map(|sequence| {
         let parts = sequence.segments.chunks(MOST_SEGMENTS).enumerate();
@@ -76,13 +76,13 @@ fn chosen(sequences: &[DecidedSequence]) -> Vec<Window<'_>> {
         let fitting = windows
             .iter()
             .filter(|window| window.sequence.positive == positive && window.has_wrong() == wrong);
-        // Of several that are as long, the first one.
+        // Of several windows of the same length, the first.
         fitting.min_by_key(|window| std::cmp::Reverse(window.segments.len()))
     };
     kinds.into_iter().filter_map(first).cloned().collect()
 }
 
-/// The smallest and the largest code of each stretch of a segment, in the order in which they come.
+/// The smallest and the largest code of each stretch of a segment, in the order in which they occur.
 fn trace(codes: &[i8]) -> Vec<i8> {
     let stretches = codes.chunks(codes.len().div_ceil(STRETCHES).max(1));
     stretches
@@ -101,7 +101,7 @@ fn trace(codes: &[i8]) -> Vec<i8> {
 mod tests {
     use super::*;
 
-    /// A sequence in which these segments are decided wrong.
+    /// A sequence; `wrong` says which of its segments are decided wrongly.
     fn sequence(group: &str, positive: bool, wrong: &[bool]) -> DecidedSequence {
         let segments = wrong.iter().enumerate();
         DecidedSequence {
@@ -123,7 +123,7 @@ mod tests {
         let mut later = [false; 13];
         later[7] = true;
         let sequences = [
-            // Short ones come last, wherever they stand.
+            // Short sequences come last, wherever they are in the list.
             sequence("short", true, &[true, false]),
             sequence("a", true, &later),
             sequence("b", true, &[true; 6]),
@@ -145,13 +145,13 @@ mod tests {
 
     #[test]
     fn traces_keep_peaks_in_their_order() {
-        // 251 codes make 84 stretches, of three codes each but for the last one.
+        // 251 codes make 84 stretches. All but the last have three codes.
         let mut codes = vec![0i8; 251];
         codes[..6].copy_from_slice(&[5, 1, -3, -7, 2, 9]);
         let found = trace(&codes);
         assert_eq!(found[..4], [5, -3, -7, 9]);
         assert_eq!(found.len(), 2 * 84);
-        // Short segments keep every code.
+        // In short segments every code is kept.
         assert_eq!(trace(&[4, -2]), [4, 4, -2, -2]);
     }
 }

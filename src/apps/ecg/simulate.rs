@@ -1,4 +1,4 @@
-//! A detector in integers on a simulated accelerator.
+//! Runs an integer detector on a simulated accelerator.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ use crate::report::SimulatedLayer;
 /// Time from one segment to the next.
 const PERIOD: Second = Second::new(SEGMENT_POINTS as f64 / SEGMENT_RATE);
 
-/// A sparse accelerator and the name that reports call it.
+/// A sparse accelerator, and its name in reports.
 pub(crate) struct NamedAccelerator {
     pub(super) name: String,
     pub(super) config: AcceleratorConfig,
@@ -27,7 +27,7 @@ pub(crate) struct NamedAccelerator {
 /// The sparse accelerator that `text` names: one that comes with the program, or a file.
 ///
 /// # Errors
-/// A text that is neither, and a file that cannot be read or describes none.
+/// If the text is neither, or the file cannot be read or describes no accelerator.
 pub(crate) fn open_accelerator(text: &str) -> Result<NamedAccelerator> {
     let known: Vec<&str> = AcceleratorConfig::presets().collect();
     let path = Path::new(text);
@@ -48,21 +48,21 @@ pub(crate) fn open_accelerator(text: &str) -> Result<NamedAccelerator> {
     Ok(NamedAccelerator { name, config })
 }
 
-/// What inferences take on the accelerator, and whether it computes what the network is.
+/// The cost of inferences on the accelerator, and whether its results equal those of the network.
 #[derive(Debug)]
 pub(crate) struct Simulated {
     pub(crate) layers: Vec<SimulatedLayer>,
     pub(crate) cost: AcceleratorCost,
-    /// Segments whose results are to the bit those of the network.
+    /// Number of segments whose results equal the network's to the bit.
     pub(crate) equal: usize,
-    /// What the accelerator decides.
+    /// The accelerator's decisions.
     pub(crate) alarms: Alarms,
 }
 
-/// Runs the segments of `test` on `accelerator`, one inference each five seconds.
+/// Runs the segments of `test` on `accelerator`, with one inference every five seconds.
 ///
 /// # Errors
-/// A network that the accelerator does not hold, and a segment with a value that is not finite.
+/// If the accelerator cannot hold the network, or a segment has a value that is not finite.
 pub(crate) fn simulate(
     detector: &IntegerDetector,
     accelerator: &NamedAccelerator,
@@ -106,7 +106,7 @@ pub(crate) fn simulate(
     })
 }
 
-/// The same accelerator with the largest memory of weights: the dense baseline is about cycles, and its weights may need more room.
+/// The same accelerator with the largest weight memory. The dense baseline is about cycles, and its weights may need more memory.
 fn with_room(config: &AcceleratorConfig) -> AcceleratorConfig {
     let memory = Memory {
         weight_bytes: AcceleratorConfig::MOST_MEMORY,

@@ -1,4 +1,4 @@
-//! The document of a detector on a simulated accelerator.
+//! Makes the document of a detector on a simulated accelerator.
 
 use anyhow::Result;
 use burn::tensor::Device;
@@ -15,13 +15,13 @@ use super::simulate::{NamedAccelerator, Simulated, simulate};
 use crate::apps::study::{self, Clock};
 use crate::report::{Document, Simulation, Work};
 
-/// Runs a detector on an accelerator, and says what that takes and what is decided.
+/// Runs a detector on an accelerator, and reports its cost and decisions.
 pub(crate) struct SimulationJob<'a> {
     pub(crate) detector: &'a IntegerDetector,
     pub(crate) accelerator: &'a NamedAccelerator,
-    /// Segments.
+    /// The source of segments.
     pub(crate) source: DataSource,
-    /// How many of them; as many as in training where none is given.
+    /// Number of segments; as many as in training if absent.
     pub(crate) items: Option<usize>,
     /// Command line that repeats the run.
     pub(crate) reproduce: String,
@@ -29,10 +29,10 @@ pub(crate) struct SimulationJob<'a> {
 }
 
 impl SimulationJob<'_> {
-    /// The document.
+    /// Runs the detector, and makes the document.
     ///
     /// # Errors
-    /// Data that cannot be read or do not fit the network, and those of [`simulate`].
+    /// If data cannot be read or do not fit the network, and those of [`simulate`].
     pub(crate) fn run(self) -> Result<Simulation> {
         let (detector, device) = (self.detector, self.device);
         let mut clock = Clock::new();
@@ -74,8 +74,7 @@ impl SimulationJob<'_> {
     }
 }
 
-/// The scores of both contests, with the latency and the memory of the accelerator in place of those of a microcontroller; the second only where the
-/// patients are known.
+/// The scores of both contests, with the latency and memory of the accelerator instead of a microcontroller's. The second needs to know the patients.
 fn contest_scores(test: &ArrhythmiaDetection, found: &Simulated) -> Result<Vec<(Metric, f64)>> {
     let f_beta = test.measured(ArrhythmiaMetric::F2, &found.alarms)?;
     let milliseconds = 1e3 * found.cost.latency.get();

@@ -1,4 +1,4 @@
-//! A detector as a run stores it.
+//! A detector in a run folder.
 
 use anyhow::{Context, Result, bail};
 use crossburn_checkpoints::load_checkpoint;
@@ -12,7 +12,7 @@ use crate::apps::stored_network::StoredNetwork;
 #[derive(Debug)]
 pub(crate) struct StoredDetector<'a> {
     pub(crate) stored: &'a StoredNetwork,
-    /// What is an alarm, and how segments are scaled.
+    /// What counts as an alarm, and how segments are scaled.
     pub(crate) task: &'a ArrhythmiaConfig,
     /// How samples are normalized.
     pub(crate) conventions: Conventions,
@@ -22,7 +22,7 @@ impl<'a> StoredDetector<'a> {
     /// The detector in `stored`.
     ///
     /// # Errors
-    /// A network that is no detector, or does not say how its segments were normalized.
+    /// If the network is no detector, or does not say how its segments were normalized.
     pub(crate) fn of(stored: &'a StoredNetwork) -> Result<Self> {
         let folder = stored.folder.display();
         let TaskConfig::ArrhythmiaDetection(task) = &stored.recipe.task else {
@@ -42,7 +42,7 @@ impl<'a> StoredDetector<'a> {
         })
     }
 
-    /// `network`, as its recipe built it, with its weights.
+    /// Loads the weights into `network`, as its recipe built it.
     ///
     /// # Errors
     /// A checkpoint that cannot be read or does not fit.

@@ -1,4 +1,4 @@
-//! The models that become personal: trained or shipped, in every compressed form.
+//! The models of a study in all their compressed forms; some are trained, one comes with the program.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -26,16 +26,16 @@ use crate::apps::study::StudyObserver;
 use crate::apps::workplace::Workplace;
 use crate::report::RoundingErrors;
 
-/// Where sessions for validation and for calibration begin: after those that models are trained on.
+/// The first sessions for validation and for calibration. They come after all sessions that models are trained on.
 const OTHER_SESSIONS: [u64; 2] = [1 << 38, 1 << 39];
-/// Sessions that a training is validated on.
+/// Number of validation sessions of a training.
 const VALIDATION: u64 = 40;
-/// Bits at which GPTQ is compared with rounding to the nearest.
+/// Bits at which GPTQ is compared with rounding to the nearest level.
 const COMPARED: [u8; 2] = [3, 4];
-/// Texts of a step of training.
+/// Texts of a training step.
 const BATCH: usize = 16;
 
-/// A model in one form, without autodiff.
+/// A model in one compressed form, without autodiff.
 #[derive(Debug)]
 pub(super) struct Base {
     pub(super) decoder: Decoder,
@@ -43,20 +43,20 @@ pub(super) struct Base {
     pub(super) bytes: u64,
 }
 
-/// All models of a study in all forms that it asks for.
+/// All models of a study, in all compressed forms that it needs.
 #[derive(Debug)]
 pub(crate) struct Bases {
     pub(super) tokenizer: Tokenizer,
     pub(super) of: BTreeMap<(String, Compression), Base>,
-    /// What rounding does to the outputs of layers, model by model.
+    /// For each model, the errors that rounding causes in the outputs of its layers.
     pub(super) rounding: Vec<RoundingErrors>,
 }
 
 impl Bases {
-    /// The models that `conditions` name; `None` where it was stopped. Models that are trained are kept in the run folder.
+    /// The models that `conditions` name; `None` if it was stopped. Trained models are kept in the run folder.
     ///
     /// # Errors
-    /// A training that diverges, files that cannot be written.
+    /// If a training diverges or files cannot be written.
     pub(super) fn new<O: StudyObserver>(
         study: &StudyFile,
         conditions: &[Condition],
@@ -115,7 +115,7 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    /// The model `name`: what an earlier run kept, where it goes on, or one that is trained now and kept.
+    /// The model `name`: the one that an earlier run kept if this run resumes it, otherwise it is trained now and kept.
     fn made<O: StudyObserver>(
         &self,
         name: &str,
@@ -161,7 +161,7 @@ impl Maker<'_> {
         Ok(Some(decoder))
     }
 
-    /// Sessions of people, none of whom is measured, cut where they are longer than `positions`.
+    /// Sessions of people who are not measured, cut to `positions` tokens.
     fn sessions(&self, first: u64, count: u64, positions: usize) -> Result<LanguageModelling> {
         let of = |number| {
             let mut tokens = self
@@ -175,7 +175,7 @@ impl Maker<'_> {
     }
 }
 
-/// Sessions of other people as one batch, all cut to the length of the shortest.
+/// Sessions of other people as one batch, cut to the length of the shortest.
 fn calibration(
     study: &StudyFile,
     tokenizer: &Tokenizer,
@@ -192,7 +192,7 @@ fn calibration(
     Ok(Tensor::from_data(data, device))
 }
 
-/// What both roundings do to the outputs of the layers of `whole`, where it is rounded at all.
+/// The errors that both roundings cause in the outputs of the layers of `whole`, if the study rounds this model.
 fn compared(
     name: &str,
     whole: &Decoder,

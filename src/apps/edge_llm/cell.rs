@@ -1,4 +1,4 @@
-//! One person under some conditions: learns, asks, is answered.
+//! One person under some conditions: the model learns, is asked, and answers.
 
 use std::sync::atomic::AtomicBool;
 
@@ -25,21 +25,21 @@ use super::study_file::{StudyFile, kind_of};
 pub(super) struct Laboratory<'a> {
     pub(super) study: &'a StudyFile,
     pub(super) bases: &'a Bases,
-    /// Without autodiff.
+    /// The device, without autodiff.
     pub(super) device: &'a Device,
     pub(super) stop: &'a AtomicBool,
 }
 
-/// A person's texts as one model is given them.
+/// A person's texts, as tokens of one model.
 struct Given {
-    /// One per question.
+    /// One text per question.
     questions: Vec<Vec<u32>>,
-    /// One per example of the history; none where nothing learns.
+    /// One text per example of the history; empty if the method does not learn.
     lessons: Vec<Sequence>,
 }
 
 impl Given {
-    /// Tokens of the longest text, and of the longest answer that is learned.
+    /// Number of tokens of the longest text, and of the longest learned answer.
     fn longest(&self) -> [usize; 2] {
         let lessons = self.lessons.iter();
         let answers = lessons
@@ -63,7 +63,7 @@ impl Laboratory<'_> {
         Ok(Profile::draw(self.study.seed, person, kind, sizes)?)
     }
 
-    /// The chip of a person: the same under all conditions.
+    /// The chip of a person. It is the same under all conditions.
     fn chip(&self, person: u64) -> ChipSeed {
         ChipSeed::new(self.study.seed ^ path_hash("chips of people"), person)
     }
@@ -106,7 +106,7 @@ impl Laboratory<'_> {
         Ok(Given { questions, lessons })
     }
 
-    /// What the cell of `condition` takes of a device, by the texts of the first person.
+    /// What the cell of `condition` needs from a device, computed from the texts of the first person.
     ///
     /// # Errors
     /// Texts that a model does not take.
@@ -125,10 +125,10 @@ impl Laboratory<'_> {
         })
     }
 
-    /// The cell of `person` under `condition`, learned with `rate`; `None` where it was stopped.
+    /// The cell of `person` under `condition`, trained with `rate`; `None` if it was stopped.
     ///
     /// # Errors
-    /// A loss that is not finite, outputs that are not, texts that the model does not take.
+    /// A loss or outputs that are not finite; texts that the model does not take.
     pub(super) fn measured(
         &self,
         condition: &Condition,
@@ -201,7 +201,7 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// How good the answers are: 0 the worst, 1 the best.
+    /// The quality of the answers, from 0 (worst) to 1 (best).
     fn quality(&self, adapter: Option<&Adapter>) -> Result<f64, TrainingError> {
         let answers = self.writer.answers(self.decoder, adapter, self.questions)?;
         let said = self

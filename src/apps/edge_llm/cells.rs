@@ -1,4 +1,4 @@
-//! What was measured, in a file that an interrupted study goes on with.
+//! Finished measurements in a file, with which an interrupted study continues.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,9 +13,9 @@ use crate::apps::kept_file::{KeptFile, Work};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Measured {
-    /// Quality of the answers after each number of steps; one value where nothing learns.
+    /// Quality of the answers after each number of steps; one value if the method does not learn.
     pub(super) quality: Vec<f64>,
-    /// Mean loss up to each number of steps; none where nothing learns.
+    /// Mean loss up to each number of steps; empty if the method does not learn.
     pub(super) loss: Vec<f64>,
 }
 
@@ -28,7 +28,7 @@ const CELLS: Work = Work {
     holds: "cells",
 };
 
-/// Finished cells, in a file.
+/// Finished cells, kept in a file.
 pub(super) struct CellStore {
     file: KeptFile,
     /// Condition → person → cell.
@@ -36,7 +36,7 @@ pub(super) struct CellStore {
 }
 
 impl CellStore {
-    /// The cells in `folder`, which must be of the settings `of`; none without `resume`.
+    /// The cells in `folder`, which must have the settings `of`; none without `resume`.
     ///
     /// # Errors
     /// Those of [`KeptFile::read`].

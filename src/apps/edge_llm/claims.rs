@@ -1,24 +1,24 @@
-//! What the guidelines claim, A1 to A6, on the cells of a study.
+//! The claims of the guidelines, A1 to A6, measured on the cells of a study.
 
 use anyhow::{Result, bail};
 
 use crate::apps::reproduce::claim::Expected;
 use crate::report::{Claim, EdgeStudy, StudyCell, interval, interval_of, mean};
 
-/// Histories that are short.
+/// Longest history that counts as short.
 const SHORT: u64 = 32;
-/// The shortest history that a claim is about.
+/// The shortest history of a claim.
 const COLD: u64 = 8;
-/// Quality that counts as the same: one hundredth.
+/// Differences of quality up to this count as none: one hundredth.
 const SAME: f64 = 0.01;
 
-/// Numbers of people under one condition.
+/// One number for each person, under one condition.
 type People = Vec<f64>;
 
-/// The claims, and those that the study has no cells for.
+/// The claims, and the names of those for which the study has no cells.
 ///
 /// # Errors
-/// A number that is not finite.
+/// If a number is not finite.
 pub(super) fn claims(study: &EdgeStudy) -> Result<(Vec<Claim>, Vec<String>)> {
     let all = [
         (
@@ -71,7 +71,7 @@ pub(super) fn claims(study: &EdgeStudy) -> Result<(Vec<Claim>, Vec<String>)> {
     Ok((claims, missing))
 }
 
-/// A claim on what `statistic` says of all people, with its bootstrap interval. `measured` is what the document shows of each person.
+/// A claim on `statistic` of all people, with its bootstrap interval. `measured` is shown in the document for each person.
 fn judged(
     what: &str,
     expected: (Expected, &str),
@@ -108,12 +108,12 @@ fn at(values: &[f64], sample: &[usize]) -> f64 {
     sample.iter().map(|person| values[*person]).sum::<f64>() / sample.len().max(1) as f64
 }
 
-/// `left` less `right`, person by person.
+/// `left` minus `right`, person by person.
 fn less(left: &[f64], right: &[f64]) -> People {
     left.iter().zip(right).map(|(a, b)| a - b).collect()
 }
 
-/// The mean of several numbers of every person; `None` of no number.
+/// For each person the mean of several numbers; `None` without numbers.
 fn mean_of(all: &[People]) -> Option<People> {
     let first = all.first()?;
     let person =
@@ -121,7 +121,7 @@ fn mean_of(all: &[People]) -> Option<People> {
     Some((0..first.len()).map(person).collect())
 }
 
-/// The plain cell of the main model.
+/// The cell of the main model without compression and variation.
 fn plain<'a>(
     study: &'a EdgeStudy,
     task: &str,
@@ -132,7 +132,7 @@ fn plain<'a>(
     cells.find(|cell| cell.task == task && cell.method == method && cell.history == history)
 }
 
-/// What `method` gains over the model as it is, for every task that has both; `None` where no task has.
+/// The gain of `method` over the unchanged model, for all tasks that have both; `None` if no task has.
 fn gains(study: &EdgeStudy, method: &str, history: u64) -> Option<People> {
     let gain = |task: &crate::report::StudyTask| {
         let with = plain(study, &task.name, method, history)?;
@@ -143,7 +143,8 @@ fn gains(study: &EdgeStudy, method: &str, history: u64) -> Option<People> {
     mean_of(&all)
 }
 
-/// A1. How far LoRA is ahead where it is most, and behind where it is least: the smaller of both. Above 0 both win somewhere.
+/// A1. The smaller of two numbers: how far LoRA is ahead where it is furthest ahead, and how far it is behind where it is furthest behind. Above 0, each wins
+/// somewhere.
 fn crossover(study: &EdgeStudy) -> Result<Option<Claim>> {
     let Some(history) = study.histories().into_iter().max() else {
         return Ok(None);
@@ -176,7 +177,7 @@ fn crossover(study: &EdgeStudy) -> Result<Option<Claim>> {
     )
 }
 
-/// A2. The share of learning methods, tasks and short histories whose mean quality is highest before the last budget.
+/// A2. The share of learning methods, tasks and short histories for which the mean quality is highest before the last budget.
 fn early_best(study: &EdgeStudy) -> Result<Option<Claim>> {
     let curves: Vec<&StudyCell> = study
         .plain(study.main_model())
@@ -213,7 +214,7 @@ fn early_best(study: &EdgeStudy) -> Result<Option<Claim>> {
     )
 }
 
-/// The share of `pairs` in which the mean of the first is no more than [`SAME`] below that of the second.
+/// The share of `pairs` in which the mean of the first is at most [`SAME`] below that of the second.
 fn as_good(
     study: &EdgeStudy,
     what: &str,
@@ -253,7 +254,7 @@ fn same_question(left: &StudyCell, right: &StudyCell) -> bool {
     left.task == right.task && left.history == right.history
 }
 
-/// A3 at equal model.
+/// A3 with the same model.
 fn compressed(study: &EdgeStudy) -> Result<Option<Claim>> {
     let of_whole = |small: &StudyCell| {
         tuned(study, "fp32").find(|whole| whole.model == small.model && same_question(whole, small))
@@ -269,7 +270,7 @@ fn compressed(study: &EdgeStudy) -> Result<Option<Claim>> {
     )
 }
 
-/// A3 at equal memory: a compressed model that takes no more memory for answering than a smaller one in full precision.
+/// A3 with the same memory: a compressed model that needs no more memory for answering than a smaller model in full precision.
 fn equal_memory(study: &EdgeStudy) -> Result<Option<Claim>> {
     let pairs = tuned(study, "gptq-4").flat_map(|small| {
         let others = tuned(study, "fp32").filter(move |whole| {
@@ -287,7 +288,7 @@ fn equal_memory(study: &EdgeStudy) -> Result<Option<Claim>> {
     )
 }
 
-/// A4 for a user of few texts.
+/// A4 for a user with few texts.
 fn cold_start(study: &EdgeStudy) -> Result<Option<Claim>> {
     let (Some(rag), Some(lora)) = (gains(study, "rag", COLD), gains(study, "lora", COLD)) else {
         return Ok(None);
@@ -309,7 +310,7 @@ fn rising_gain(study: &EdgeStudy) -> Result<Option<Claim>> {
         .into_iter()
         .filter_map(|history| gains(study, "lora", history))
         .collect();
-    // Two numbers are in one order or the other.
+    // Two numbers are always in some order, so at least three are needed.
     let (Some(first), true) = (gains.first(), gains.len() > 2) else {
         return Ok(None);
     };
@@ -325,7 +326,7 @@ fn rising_gain(study: &EdgeStudy) -> Result<Option<Claim>> {
     )
 }
 
-/// Spearman's correlation of `values` with their places; equal values share their mean rank.
+/// Spearman's correlation of `values` with their indices. Equal values share their mean rank.
 fn spearman_with_order(values: &[f64]) -> f64 {
     let rank = |value: f64| {
         let below = values.iter().filter(|other| **other < value).count() as f64;
@@ -374,7 +375,7 @@ fn over_prompt(study: &EdgeStudy) -> Result<Option<Claim>> {
     )
 }
 
-/// A6: layers are the repetitions.
+/// A6. Layers are the repetitions.
 fn rounding(study: &EdgeStudy, bits: u8) -> Result<Option<Claim>> {
     let rows = study.rounding.iter().filter(|row| row.bits == bits);
     let ratios: Vec<f64> = rows.flat_map(|row| row.ratios.iter().copied()).collect();
@@ -403,7 +404,7 @@ mod tests {
     fn ranks_are_correlated_as_by_hand() {
         assert_eq!(spearman_with_order(&[0.1, 0.2, 0.4]), 1.0);
         assert_eq!(spearman_with_order(&[0.4, 0.2, 0.1]), -1.0);
-        // Places -1, 0, 1 with ranks 1, -1, 0: -1 / 2.
+        // Indices -1, 0, 1 with ranks 1, -1, 0: -1 / 2.
         assert_eq!(spearman_with_order(&[0.4, 0.1, 0.2]), -0.5);
         assert_eq!(spearman_with_order(&[0.3, 0.3, 0.3]), 0.0);
     }
@@ -418,11 +419,11 @@ mod tests {
                 .find(|claim| claim.what.starts_with(name))
                 .unwrap()
         };
-        // The example: retrieval is 20 hundredths ahead of LoRA in one task and 20 behind in the other.
+        // In the example, retrieval is 20 hundredths ahead of LoRA in one task and 20 behind in the other.
         let first = found("A1");
         assert!((first.mean - 20.0).abs() < 1e-9, "{first:?}");
         assert_eq!(first.verdict, Verdict::Holds);
-        // LoRA is best after the first of two budgets in one of two tasks.
+        // LoRA is best after the first of two budgets, in one of two tasks.
         assert!((found("A2").mean - 0.5).abs() < 1e-9);
         assert!((found("A6: GPTQ against rounding to the nearest, 4").mean - 0.5).abs() < 1e-9);
         let missing_a5 = missing.iter().any(|claim| claim.starts_with("A5"));

@@ -1,4 +1,4 @@
-//! How the weights of a model are made smaller, and how many bytes remain.
+//! How the weights of a model are compressed, and how many bytes remain.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -15,22 +15,22 @@ use crossburn_models::decoder::Decoder;
 use crossburn_noise::{PathPattern, host_weights_at, matrix_weights};
 use serde::{Deserialize, Serialize};
 
-/// Inputs of an output that share a grid.
+/// Number of an output's inputs that share a grid.
 const GROUP: usize = 32;
-/// Bytes of a weight that is not compressed, and of the scale of a group.
+/// Bytes of an uncompressed weight, and of the scale of a group.
 const FLOAT: u64 = 4;
 
-/// A way to make weights smaller, by its name: `fp32`, `gptq-4`, `nearest-4`, `pruned-50`.
+/// A way to compress weights, with its name: `fp32`, `gptq-4`, `nearest-4`, `pruned-50`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub(super) enum Compression {
     /// 32-bit floats.
     None,
-    /// Integers of so many bits, each rounded for what the later weights can still repair.
+    /// Integers of this many bits. Each weight is rounded so that later weights can compensate for its error.
     Gptq(u8),
-    /// Integers of so many bits, each the nearest.
+    /// Integers of this many bits, each rounded to the nearest.
     Nearest(u8),
-    /// So many weights of a hundred are zero: the smallest of every layer.
+    /// This percentage of the weights of every layer, the smallest ones, is zero.
     Pruned(u8),
 }
 
@@ -83,10 +83,10 @@ impl From<Compression> for String {
 }
 
 impl Compression {
-    /// `decoder`, without autodiff, with its matrices compressed; `calibration` is passed through it where the rounding asks for inputs.
+    /// `decoder`, without autodiff, with compressed matrices. `calibration` passes through it if the rounding needs inputs.
     ///
     /// # Errors
-    /// Those of the rounding.
+    /// Errors of the rounding.
     pub(super) fn of(self, decoder: &Decoder, calibration: &Tensor<2, Int>) -> Result<Decoder> {
         let (rounding, bits) = match self {
             Self::None => return Ok(decoder.clone()),
@@ -112,8 +112,8 @@ impl Compression {
         Ok(rounded)
     }
 
-    /// Bytes of the weights of `decoder` in this form: integers with a scale for each group, or remaining weights with one bit each for
-    /// whether it remains.
+    /// Bytes of the compressed weights of `decoder`: integers with a scale per group; or the remaining weights, with one bit per weight that says whether it
+    /// remains.
     pub(super) fn bytes(self, decoder: &Decoder) -> u64 {
         let matrices = host_weights_at(decoder, &matrix_weights(decoder));
         let all = decoder.num_params() as u64;

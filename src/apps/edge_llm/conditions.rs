@@ -1,4 +1,4 @@
-//! What is measured: every combination of every grid, once.
+//! The measured conditions: all combinations of each grid, each once.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,7 +9,7 @@ use super::compression::Compression;
 use super::law::Law;
 use super::study_file::StudyFile;
 
-/// Everything that decides over a cell but the person.
+/// Everything that a cell depends on, except the person.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Condition {
     pub(super) model: String,
@@ -18,7 +18,7 @@ pub(super) struct Condition {
     /// The name of the kind of examples.
     pub(super) task: String,
     pub(super) method: LearningMethod,
-    /// Examples that the method is given; 0 of one that uses none.
+    /// Number of examples for the method; 0 if it uses none.
     pub(super) history: usize,
 }
 
@@ -40,10 +40,10 @@ impl fmt::Display for Condition {
 }
 
 impl StudyFile {
-    /// All conditions in a fixed order.
+    /// All conditions, in a fixed order.
     ///
     /// # Errors
-    /// A task that does not exist.
+    /// If a task does not exist.
     pub(super) fn conditions(&self) -> anyhow::Result<Vec<Condition>> {
         let mut all = BTreeSet::new();
         for grid in &self.grids {
@@ -70,7 +70,7 @@ impl StudyFile {
     }
 }
 
-/// Every one of `left` with every one of `right`.
+/// All pairs of one of `left` and one of `right`.
 fn pairs<'a, A, B>(left: &'a [A], right: &'a [B]) -> impl Iterator<Item = (&'a A, &'a B)> {
     left.iter()
         .flat_map(move |left| right.iter().map(move |right| (left, right)))
@@ -85,7 +85,7 @@ mod tests {
     fn every_combination_is_measured_once() {
         let tiny = StudyFile::open("tiny").unwrap();
         let found = tiny.conditions().unwrap();
-        // Two tasks, three methods with two histories, and one that uses no history.
+        // Two tasks, each with three methods and two histories, and with one method without history.
         assert_eq!(found.len(), 2 * (3 * 2 + 1));
         assert_eq!(
             found[0].to_string(),

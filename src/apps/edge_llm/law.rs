@@ -1,4 +1,4 @@
-//! The cells that the weights of a model lie in, and how far they deviate.
+//! The memory cells that hold a model's weights, and how much they deviate.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crossburn_noise::{Distribution, FEFET2, FEFET3, FEFET6, FourLevel, RRAM1, RRAM4, Variation};
 use serde::{Deserialize, Serialize};
 
-/// The deviation that does not depend on the weight.
+/// The deviation that is independent of the weight.
 const GAUSSIAN: &str = "gaussian";
 /// Devices, with the ratio of inner to outer deviation.
 const DEVICES: [(&str, f64); 5] = [
@@ -19,13 +19,13 @@ const DEVICES: [(&str, f64); 5] = [
 /// No deviation.
 const IDEAL: &str = "ideal";
 
-/// A law of deviation with its σ relative to the largest weight, by its name: `ideal`, `gaussian-0.1`, `rram4-0.05`.
+/// A law of deviation, with σ relative to the largest weight. Its name is `ideal`, `gaussian-0.1`, `rram4-0.05` and so on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub(super) struct Law(String);
 
 impl Law {
-    /// Law and σ; `None` of ideal cells.
+    /// Law and σ; `None` for ideal cells.
     fn parts(text: &str) -> Option<(&str, f64)> {
         let (law, sigma) = text.split_once('-')?;
         let sigma = sigma.parse::<f64>().ok();
@@ -34,7 +34,7 @@ impl Law {
         known.then_some((law, sigma))
     }
 
-    /// The deviation of stored numbers; `None` of ideal cells.
+    /// The deviation of stored numbers; `None` for ideal cells.
     pub(super) fn variation(&self) -> Option<Variation> {
         let (law, sigma) = Self::parts(&self.0)?;
         let device = DEVICES.iter().find(|(name, _)| *name == law);

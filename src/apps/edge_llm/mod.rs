@@ -1,5 +1,5 @@
-//! Which way to make a language model personal suits which device? A study of methods, models, compressions, chips and histories, and what
-//! follows from it for a device of one's own.
+//! Which way to make a language model personal suits which device? A study of methods, models, compressions, chips and histories, and recommendations for a
+//! user's device.
 //!
 //! ```text
 //! STUDY.toml ─▶ StudyFile ─▶ Bases: models, trained, compressed ─▶ cells: one person, one condition ─▶ EdgeStudy, the document
@@ -8,7 +8,7 @@
 //!
 //! # Source
 //! Qin et al., "Empirical guidelines for deploying LLMs onto resource-constrained edge devices", ACM TODAES 30(5), 2025
-//! (arXiv 2406.03777). Models, people and texts are our own, and small.
+//! (arXiv 2406.03777). Models, people and texts are this project's, and small.
 
 mod base;
 mod cell;

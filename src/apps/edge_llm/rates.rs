@@ -1,4 +1,4 @@
-//! The learning rate of every method, chosen on people who are not measured.
+//! Chooses the learning rate of every method, on people who are not measured.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,10 @@ use super::compression::Compression;
 use super::conditions::Condition;
 use super::study_file::StudyFile;
 
-/// Where the people that rates are chosen on begin: after those that are measured.
+/// The first person for choosing rates. The numbers come after those of all measured people.
 const OTHER_PEOPLE: u64 = 1 << 30;
 
-/// One rate on one person.
+/// One rate, tried on one person.
 #[derive(Clone, Debug)]
 pub(super) struct Trial {
     pub(super) condition: Condition,
@@ -21,14 +21,13 @@ pub(super) struct Trial {
 }
 
 impl Trial {
-    /// Its name among finished cells.
+    /// Its name in the file of finished cells.
     pub(super) fn name(&self) -> String {
         format!("{}, rate {}", self.condition, self.rate)
     }
 }
 
-/// The trials of a study: every rate of every method and task, on one model in full precision on ideal cells. A method with a single rate
-/// needs none.
+/// The trials of a study: each rate of each method and task, on one model in full precision on ideal cells. A method with a single rate needs no trial.
 pub(super) fn trials(study: &StudyFile, conditions: &[Condition]) -> Vec<Trial> {
     let Some(first) = study.grids.first().and_then(|grid| grid.models.first()) else {
         return Vec::new();
@@ -65,7 +64,7 @@ pub(super) fn trials(study: &StudyFile, conditions: &[Condition]) -> Vec<Trial> 
     all
 }
 
-/// For every task and method that learns the rate whose answers are best at the end, on average over people; the first of equal ones.
+/// For every task and learning method, the rate with the best final answers, averaged over people. Of equal rates, the first.
 pub(super) fn chosen(
     study: &StudyFile,
     trials: &[Trial],
@@ -98,7 +97,7 @@ pub(super) fn chosen(
         .collect()
 }
 
-/// The rate of `condition`; `None` where nothing learns.
+/// The rate for `condition`; `None` if the method does not learn.
 pub(super) fn rate_of(
     study: &StudyFile,
     chosen: &BTreeMap<(String, LearningMethod), f64>,

@@ -1,4 +1,4 @@
-//! What to do on a device of one's own, by what a study measured, and how far that is from it.
+//! Recommends a method for a device from the measurements of a study, and says how far the device is from what was measured.
 
 use std::collections::BTreeSet;
 
@@ -7,22 +7,22 @@ use anyhow::{Result, bail};
 use super::kind_of;
 use crate::report::{EdgeStudy, StudyCell, StudyPoint, interval, mean};
 
-/// What is asked.
+/// A user's device and needs.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Asked {
     /// Bytes of memory.
     pub(crate) ram: u64,
-    /// Hours of learning.
+    /// Hours for learning.
     pub(crate) hours: f64,
-    /// Examples of the person.
+    /// Number of the person's examples.
     pub(crate) history: u64,
-    /// What is asked, by any of its names.
+    /// The task, by any of its names.
     pub(crate) task: String,
-    /// Operations per second of the device; those of the study where absent.
+    /// Operations per second of the device; those of the study if absent.
     pub(crate) speed: Option<f64>,
 }
 
-/// A way that fits the device, with its evidence.
+/// A method that fits the device, and its measurements.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Choice {
     pub(crate) method: String,
@@ -32,9 +32,9 @@ pub(crate) struct Choice {
     pub(crate) steps: u64,
     /// Mean quality over people, and its interval.
     pub(crate) quality: (f64, Option<[f64; 2]>),
-    /// How far it is behind the best, person by person; nothing of the best.
+    /// How much worse than the best it is, person by person; nothing for the best itself.
     pub(crate) behind: Option<(f64, Option<[f64; 2]>)>,
-    /// Bytes that it is predicted to take.
+    /// Predicted bytes of memory.
     pub(crate) bytes: u64,
     /// Seconds of learning on the device.
     pub(crate) seconds: f64,
@@ -43,18 +43,18 @@ pub(crate) struct Choice {
 /// The answer.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Recommendation {
-    /// The history of the cells.
+    /// The history of the cells that the answer is from.
     pub(crate) history: u64,
-    /// The best first.
+    /// Methods that fit; the best comes first.
     pub(crate) options: Vec<Choice>,
-    /// How far the question lies from what was measured.
+    /// How the question differs from what was measured.
     pub(crate) distances: Vec<String>,
 }
 
-/// What to do, by `study`; an error where the question lies outside of what was measured.
+/// Answers from `study`. A question outside of what was measured is an error.
 ///
 /// # Errors
-/// A task or a history that was not measured, and a device that no measured cell fits.
+/// If the task or the history was not measured, or if no measured cell fits the device.
 pub(crate) fn recommend(study: &EdgeStudy, asked: &Asked) -> Result<Recommendation> {
     let task = kind_of(&asked.task)?.name();
     if !study.tasks.iter().any(|other| other.name == task) {
@@ -83,7 +83,7 @@ pub(crate) fn recommend(study: &EdgeStudy, asked: &Asked) -> Result<Recommendati
             .points
             .iter()
             .filter(|point| point.operations <= operations);
-        // The most steps: the best one would be chosen by the answers that it is judged by.
+        // The largest number of steps. Taking the best number would choose by the answers that it is judged by.
         within.count().checked_sub(1)
     };
     let mut found: Vec<(&StudyCell, &StudyPoint)> = at_hand()
@@ -121,7 +121,7 @@ pub(crate) fn recommend(study: &EdgeStudy, asked: &Asked) -> Result<Recommendati
     })
 }
 
-/// The measured history that is nearest by ratio.
+/// The measured history whose ratio to `asked` is closest to one.
 fn nearest_history(cells: &[&StudyCell], asked: u64) -> Result<u64> {
     let all: BTreeSet<u64> = cells
         .iter()
@@ -139,7 +139,7 @@ fn nearest_history(cells: &[&StudyCell], asked: u64) -> Result<u64> {
     Ok(nearest.copied().unwrap_or(*low))
 }
 
-/// In which respects the question is not what was measured.
+/// The respects in which the question differs from what was measured.
 fn distances(
     cells: &[&StudyCell],
     asked: &Asked,
@@ -200,9 +200,9 @@ mod tests {
         assert_eq!(names, ["rag", "lora", "none"]);
         let behind = found.options[1].behind.unwrap();
         assert!((behind.0 - 0.2).abs() < 1e-9 && behind.1.unwrap()[0] > 0.0);
-        // Two gigabytes and an hour are far more than was measured.
+        // Two gigabytes and an hour are much more than was measured.
         assert_eq!(found.distances.len(), 2, "{:?}", found.distances);
-        // Too little time for any step, and too little memory for learning.
+        // Too little time for a single step, and too little memory for learning.
         for other in [
             Asked {
                 hours: 0.0,

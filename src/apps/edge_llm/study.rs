@@ -1,4 +1,4 @@
-//! The study: models, learning rates, every person under every condition, and the document of it all.
+//! Runs a study: models, learning rates, every person under every condition, and the document.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -27,19 +27,19 @@ use crate::report::{Document, EdgeStudy, StudyCell, StudyModel, StudyPoint, Stud
 #[derive(Clone, Copy)]
 pub(crate) struct StudyPlace<'a> {
     pub(crate) work: Workplace<'a>,
-    /// People at a time.
+    /// Number of people at a time.
     pub(crate) lanes: usize,
     /// The verb that runs it.
     pub(crate) made_by: &'a str,
 }
 
-/// One person under some conditions of one model and task, each with its learning rate.
+/// One person under some conditions of one model and task, and the learning rate of each condition.
 struct Job {
     person: u64,
     cells: Vec<(String, Condition, Option<f64>)>,
 }
 
-/// What a condition takes of a device, predicted.
+/// The predicted needs of a condition.
 #[derive(Clone, Copy)]
 struct Predicted {
     learning_bytes: u64,
@@ -48,25 +48,25 @@ struct Predicted {
     answer_operations: f64,
 }
 
-/// Which conditions the device has memory for.
+/// The conditions for which the device has enough memory.
 struct Fitting {
     fitting: Vec<(Condition, Predicted)>,
-    /// The names of the others, with their bytes.
+    /// The names of the other conditions, with the bytes that they need.
     left_out: Vec<String>,
 }
 
-/// The settings of `study`, as its document holds them.
+/// The settings of `study`, in the form of its document.
 ///
 /// # Errors
-/// Settings that have no form in JSON.
+/// Settings without a form in JSON.
 pub(crate) fn config(study: &StudyFile) -> Result<Value> {
     json(study)
 }
 
-/// Runs `study`; `None` where it was stopped, with its finished cells kept.
+/// Runs `study`; `None` if it was stopped. Finished cells are then kept.
 ///
 /// # Errors
-/// Finished cells of other settings, a device that no cell fits, a training that diverges.
+/// If finished cells have other settings, no cell fits the device, or a training diverges.
 pub(crate) fn run<O: StudyObserver>(
     study: &StudyFile,
     place: &StudyPlace<'_>,
@@ -74,7 +74,7 @@ pub(crate) fn run<O: StudyObserver>(
 ) -> Result<Option<EdgeStudy>> {
     let mut clock = Clock::new();
     let mut of = config(study)?;
-    // More people and other grids are more of the same, as long as no question moves into a history.
+    // A study may be resumed with more people or other grids, unless this moves a question into a history.
     for key in ["people", "grid", "device"] {
         of[key].take();
     }
@@ -91,7 +91,7 @@ pub(crate) fn run<O: StudyObserver>(
     }
 }
 
-/// Every cell that fits, and the document.
+/// Measures every cell that fits, and makes the document.
 fn measure(
     study: &StudyFile,
     bases: &Bases,
@@ -174,7 +174,7 @@ fn held<'a>(store: &'a Mutex<CellStore>) -> MutexGuard<'a, CellStore> {
     store.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Tells the conditions that fit the device from the others.
+/// Separates the conditions that fit the device from the others.
 fn fitting(laboratory: &Laboratory<'_>, conditions: Vec<Condition>) -> Result<Fitting> {
     let ram = laboratory.study.device.ram;
     let (mut fitting, mut left_out, mut least) = (Vec::new(), Vec::new(), u64::MAX);
@@ -202,7 +202,7 @@ fn fitting(laboratory: &Laboratory<'_>, conditions: Vec<Condition>) -> Result<Fi
     Ok(Fitting { fitting, left_out })
 }
 
-/// Conditions of one model and task together, person by person.
+/// Groups conditions by model and task, person by person.
 fn jobs(
     study: &StudyFile,
     conditions: &[Condition],
@@ -233,7 +233,7 @@ fn jobs(
     (0..study.people).flat_map(of_person).collect()
 }
 
-/// Does what is missing of `jobs`, several at a time; what is finished is kept after each.
+/// Runs the missing part of `jobs`, several at a time. After each job its cells are kept.
 fn do_all(
     laboratory: &Laboratory<'_>,
     stage: &str,
@@ -267,7 +267,7 @@ fn do_all(
     })
 }
 
-/// A cell of the document; `None` where a person is missing.
+/// A cell of the document; `None` if a person is missing.
 fn cell(
     study: &StudyFile,
     condition: &Condition,
@@ -312,7 +312,7 @@ fn cell(
     })
 }
 
-/// The tasks of `cells`, as kinds are ordered: from choice to writing.
+/// The tasks of `cells`, in the order of kinds: from choice to writing.
 fn tasks(cells: &[StudyCell]) -> Result<Vec<StudyTask>> {
     let mut names: Vec<&str> = cells.iter().map(|cell| cell.task.as_str()).collect();
     names.sort_unstable();

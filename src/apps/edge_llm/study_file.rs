@@ -1,4 +1,4 @@
-//! A study as a file describes it.
+//! The file that describes a study.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -23,62 +23,62 @@ const STUDIES: [(&str, &str); 3] = [
     ("full", include_str!("../../../configs/studies/full.toml")),
 ];
 
-/// Tokens of the vocabulary of all models: they share the tokenizer of the model that comes with the program.
+/// Size of the vocabulary of all models. They share the tokenizer of the model that comes with the program.
 pub(super) const VOCABULARY: usize = 512;
-/// Places of a model that the study trains.
+/// Number of places of a model that the study trains.
 const CONTEXT: usize = 256;
-/// The most of any count of a study: people, questions, steps, examples. Far above what a study on one machine finishes.
+/// Upper limit of every count of a study (people, questions, steps, examples), far above what one machine can finish.
 const MOST: u64 = 100_000;
 
-/// A study: people, models, and which of them meet under which conditions. `docs/study.md` describes every key.
+/// A study: people, models and conditions. `docs/study.md` describes every key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StudyFile {
     /// Key of all draws.
     pub(super) seed: u64,
-    /// People: the repetitions of every condition.
+    /// Number of people. Every condition is repeated on each.
     pub(super) people: u64,
     /// Questions to each person.
     pub(super) questions: usize,
     /// Steps of learning after which a person's questions are asked; increasing.
     pub(super) steps: Vec<u64>,
-    /// Texts of a step.
+    /// Texts of a training step.
     pub(super) batch: usize,
-    /// Examples that are retrieved for a question.
+    /// Number of examples that are retrieved for a question.
     pub(super) retrieved: usize,
-    /// Tokens of an answer at most.
+    /// Most tokens of an answer.
     pub(super) answer_tokens: usize,
-    /// Sessions that are passed through a model where a compression asks for inputs.
+    /// Number of sessions that pass through a model if a compression needs inputs.
     pub(super) calibration: usize,
     pub(super) device: DeviceFile,
     pub(super) rates: RatesFile,
     /// Models, by name.
     pub(super) models: BTreeMap<String, ModelFile>,
-    /// Which conditions are measured: all combinations of each grid.
+    /// The measured conditions: all combinations of each grid.
     #[serde(rename = "grid")]
     pub(super) grids: Vec<GridFile>,
 }
 
-/// The device that a study is about.
+/// The device of a study.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DeviceFile {
-    /// Operations per second, a multiplication or an addition each: what turns operations into time.
+    /// Operations per second, where a multiplication and an addition each count as one. It converts operations to time.
     pub(super) operations_per_second: f64,
-    /// Bytes of memory: what is predicted to take more is left out. Without it everything is measured.
+    /// Bytes of memory. Cells that are predicted to need more are left out. If absent, everything is measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) ram: Option<u64>,
 }
 
-/// How the learning rate of every method is chosen: on other people, with the same number of trials.
+/// How the learning rate of every method is chosen: on other people, with the same number of trials per method.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RatesFile {
-    /// People that rates are chosen on; they are none of those that are measured.
+    /// Number of people for choosing rates. They are not measured.
     pub(super) people: u64,
     /// Examples of their histories.
     pub(super) history: usize,
-    /// Rates to try, for every method that learns.
+    /// The rates to try, for every method that learns.
     pub(super) of: BTreeMap<LearningMethod, Vec<f64>>,
 }
 
@@ -86,7 +86,7 @@ pub(super) struct RatesFile {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "family", rename_all = "kebab-case")]
 pub(super) enum ModelFile {
-    /// The one that comes with the program.
+    /// The model that comes with the program.
     Shipped(Shipped),
     /// RMS norms, rotary positions, gated SiLU layers.
     Gated(Sizes),
@@ -94,7 +94,7 @@ pub(super) enum ModelFile {
     Plain(Sizes),
 }
 
-/// Nothing to say.
+/// It has no settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Shipped {}
@@ -106,7 +106,7 @@ pub(super) struct Sizes {
     width: usize,
     layers: usize,
     heads: usize,
-    /// Sessions of people that it is trained on, each once an epoch.
+    /// Number of training sessions. Each is learned once per epoch.
     pub(super) sessions: u64,
     pub(super) epochs: usize,
     pub(super) learning_rate: f64,
@@ -134,10 +134,10 @@ fn ideal() -> Vec<Law> {
     "ideal".parse().into_iter().collect()
 }
 
-/// The kind of examples that a task is about, by its name or by what one does.
+/// The kind of examples of a task, from its name or from a verb for it.
 ///
 /// # Errors
-/// All names.
+/// An unknown name, with all names.
 pub(super) fn kind_of(task: &str) -> Result<ExampleKind> {
     let by_deed = match task {
         "choice" => "citation",
@@ -158,10 +158,10 @@ pub(super) fn kind_of(task: &str) -> Result<ExampleKind> {
 }
 
 impl ModelFile {
-    /// What a model that the study trains is; `None` of the one that comes with the program.
+    /// The configuration of a model that the study trains; `None` for the model that comes with the program.
     ///
     /// # Errors
-    /// Sizes that no decoder has.
+    /// If no decoder can have these sizes.
     pub(super) fn trained(&self) -> Result<Option<(DecoderConfig, &Sizes)>> {
         let (Self::Gated(sizes) | Self::Plain(sizes)) = self else {
             return Ok(None);
@@ -207,7 +207,7 @@ impl StudyFile {
     /// The study that `text` names: one that comes with the program, or a file.
     ///
     /// # Errors
-    /// A text that is neither, a file that cannot be read or is no study, and what [`check`](Self::check) refuses.
+    /// A text that is neither, a file that cannot be read or is no study, and the errors of [`check`](Self::check).
     pub(crate) fn open(text: &str) -> Result<Self> {
         let own = STUDIES.iter().find(|(name, _)| *name == text);
         let content = match own {
@@ -226,12 +226,12 @@ impl StudyFile {
         Ok(study)
     }
 
-    /// People: the repetitions of every condition.
+    /// Number of people. Every condition is repeated on each.
     pub(crate) fn people(&self) -> u64 {
         self.people
     }
 
-    /// The same with another number of people.
+    /// The same study with another number of people.
     ///
     /// # Errors
     /// As [`check`](Self::check).
@@ -241,10 +241,10 @@ impl StudyFile {
         Ok(study)
     }
 
-    /// Refuses what cannot be measured.
+    /// Refuses a study that cannot be measured.
     ///
     /// # Errors
-    /// The key, with what it takes.
+    /// Names the key, and valid values.
     fn check(&self) -> Result<()> {
         let size = |size: usize| size as u64;
         for (key, value) in [
@@ -314,7 +314,7 @@ impl StudyFile {
         Ok(())
     }
 
-    /// Every method that learns has rates, and all have as many.
+    /// Checks that every learning method has rates, and that all have equally many.
     fn check_rates(&self) -> Result<()> {
         let methods: BTreeSet<LearningMethod> = self
             .grids
@@ -340,7 +340,7 @@ impl StudyFile {
         Ok(())
     }
 
-    /// The longest history of all grids: what no question may be in.
+    /// The longest history of all grids. No question may be in it.
     pub(super) fn longest_history(&self) -> usize {
         let of_grids = self.grids.iter().flat_map(|grid| &grid.histories);
         let longest = of_grids.copied().max().unwrap_or(0);

@@ -6,14 +6,14 @@ use crossburn_training::{TaskParts, WithTask};
 
 use crate::apps::stored_network::StoredNetwork;
 
-/// Finds the weights of a network that lie on arrays; what [`WithTask::run`] is given.
+/// Finds the weights of a network that lie on arrays. It is passed to [`WithTask::run`].
 pub(crate) struct FindArrayWeights<'a>(pub(crate) &'a StoredNetwork);
 
 /// A weight on arrays.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ArrayWeight {
     pub(crate) path: String,
-    /// Its width in training; none in full precision.
+    /// Its bits in training; none for full precision.
     pub(crate) bits: Option<WeightBits>,
 }
 

@@ -9,36 +9,36 @@ use serde_json::{Value, json};
 
 use crate::apps::study;
 
-/// A variation of weights, or a hardware.
+/// What chips are made from: a variation of weights, or a hardware.
 #[derive(Debug)]
 pub(crate) enum ChipSource {
     Variation(Variation),
     Hardware(OnTargets),
 }
 
-/// One hardware with one or more cells.
+/// One hardware, with one or more types of memory cells.
 #[derive(Debug)]
 pub(crate) struct OnTargets {
     pub(crate) name: String,
     pub(crate) targets: Vec<Target>,
     pub(crate) fidelity: Fidelity,
-    /// Training items that ranges are set on.
+    /// Number of training items on which ranges are set.
     pub(crate) calibration: usize,
 }
 
 /// A hardware with one cell.
 #[derive(Debug)]
 pub(crate) struct Target {
-    /// Its name, where the cell is not the hardware's own.
+    /// The name of the cell, if it is not the hardware's own.
     pub(crate) cell: Option<String>,
     pub(crate) hardware: Hardware,
 }
 
 impl ChipSource {
-    /// The same, where the inputs of layers have the full scales `learned` in training, by path, in place of calibration.
+    /// The same, but the inputs of layers have the full scales `learned` in training, by path, instead of calibrated ones.
     ///
     /// # Errors
-    /// A full scale that is none.
+    /// An invalid full scale.
     pub(crate) fn with_input_scales(mut self, learned: &BTreeMap<String, f32>) -> Result<Self> {
         if let Self::Hardware(on) = &mut self
             && on.fidelity == Fidelity::Array
@@ -51,12 +51,12 @@ impl ChipSource {
         Ok(self)
     }
 
-    /// Whether inputs of layers have full scales: where arrays are simulated.
+    /// Whether the inputs of layers have full scales, which is so if arrays are simulated.
     pub(crate) fn has_input_scales(&self) -> bool {
         matches!(self, Self::Hardware(on) if on.fidelity == Fidelity::Array)
     }
 
-    /// Everything that a chip depends on.
+    /// All settings that a chip depends on.
     pub(crate) fn describe(&self) -> Result<Value> {
         let OnTargets {
             name,
@@ -79,7 +79,7 @@ impl ChipSource {
         }))
     }
 
-    /// What the report shows of it.
+    /// The entry for the report.
     pub(crate) fn summary(&self) -> Result<Value> {
         match self {
             Self::Variation(variation) => study::json(variation),

@@ -1,4 +1,4 @@
-//! One network on the chips that were asked for, from its checkpoint to the results document.
+//! Evaluates one network on chips, from its checkpoint to the results document.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -21,38 +21,38 @@ use crate::apps::study::{self, Clock};
 use crate::apps::workplace::Workplace;
 use crate::report::{DataSummary, Document, Results, RunCommand};
 
-/// Evaluates one network; what [`WithTask::run`] is given. Nothing comes back where it was stopped: finished chips are kept.
+/// Evaluates one network. It is passed to [`WithTask::run`]. If it is stopped, it gives nothing, and finished chips are kept.
 pub(crate) struct EvaluationJob<'a> {
     pub(crate) stored: &'a StoredNetwork,
     pub(crate) source: DataSource,
-    /// Test items, where a number was asked for.
+    /// Number of test items, if one was given.
     pub(crate) items: Option<usize>,
-    /// What chips are made of.
+    /// What chips are made from.
     pub(crate) deployment: ChipSource,
     /// Seed of the population.
     pub(crate) seed: u64,
-    /// Chips of the population.
+    /// Number of chips of the population.
     pub(crate) chips: u64,
-    /// Those of them that are evaluated where nothing else is asked: all, or one shard.
+    /// The chips that are evaluated unless something else is asked for: all, or one shard.
     pub(crate) part: Range<u64>,
     pub(crate) asked: Asked,
     pub(crate) sweep: Sweep,
-    /// What importance sampling goes towards.
+    /// The chip in whose direction importance sampling moves.
     pub(crate) towards: Option<WorstChip>,
-    /// Everything that the metric of a chip depends on; the items join when they are read.
+    /// All settings that the metric of a chip depends on. The items' digest is added once they are read.
     pub(crate) of_chips: Value,
-    /// What the document says of the run; the items join as well.
+    /// The settings of the run, for the document. The items' digest is added too.
     pub(crate) config: Value,
     /// Command line that repeats the run.
     pub(crate) reproduce: String,
     pub(crate) place: Workplace<'a>,
 }
 
-/// What is asked for beside the table of a population.
+/// What is computed besides the table of a population.
 pub(crate) struct Asked {
-    /// The percentile, half of the width as a fraction, and when to look.
+    /// The percentile, half of the width of its interval as a fraction, and when to check it.
     pub(crate) looks: Option<(f64, f64, Looks)>,
-    /// A race, but for its number of items.
+    /// The race, except for its number of items.
     pub(crate) race: Option<RaceConfig>,
     /// Rare percentiles.
     pub(crate) rare: Option<SubsetSimulation>,
@@ -60,9 +60,9 @@ pub(crate) struct Asked {
 
 /// The curve of the metric against sigma.
 pub(crate) struct Sweep {
-    /// Sigmas in increasing order, with the variation that has each.
+    /// Values of σ in increasing order, and the variation for each.
     pub(crate) variations: Vec<(f64, Variation)>,
-    /// Chips for each.
+    /// Number of chips for each σ.
     pub(crate) chips: u64,
 }
 
@@ -77,7 +77,7 @@ impl WithTask for EvaluationJob<'_> {
         }
         let device = self.place.device;
         let worst_chip = match &self.towards {
-            // A copy that shares no running statistics.
+            // A copy that does not share running statistics.
             Some(chip) => Some(chip.stored.load(network.valid(), &parts)?),
             None => None,
         };
@@ -85,7 +85,7 @@ impl WithTask for EvaluationJob<'_> {
         let amount = self.stored.test_amount(&self.source, self.items);
         let load = |of, amount| parts.load(&self.source, recipe.seed, of, amount);
         let test = clock.time("data", || load((Part::Test, Role::Judge), amount))?;
-        // The first training items set the ranges of a hardware.
+        // The first training items are used to set the ranges of a hardware.
         let training = match &self.deployment {
             ChipSource::Variation(_) => None,
             ChipSource::Hardware(on) => {
@@ -113,7 +113,7 @@ impl WithTask for EvaluationJob<'_> {
             None => Batches::new(&test, 128, device)?,
         };
         let side_by_side = match &self.deployment {
-            // Arrays multiply chip by chip.
+            // At array fidelity, chips compute one after the other.
             ChipSource::Hardware(on) if on.fidelity == Fidelity::Array => 1,
             _ => self.place.side_by_side,
         };
@@ -177,7 +177,7 @@ impl WithTask for EvaluationJob<'_> {
 }
 
 impl EvaluationJob<'_> {
-    /// Items are known by their content, not by the path where they lie.
+    /// Replaces the path of the items by a digest of their content.
     fn identify<T: Task>(&mut self, test: &T, calibration: Option<&T>) {
         let mut digest = json!({ "test": test.digest() });
         if let Some(calibration) = calibration {

@@ -1,4 +1,4 @@
-//! The chips of one network, as they were asked for.
+//! Evaluates the chips of one network in the requested ways.
 
 use std::cell::RefCell;
 
@@ -27,12 +27,12 @@ pub(super) struct Judge<'a, N, T: Task> {
     pub(super) evaluation: &'a Evaluation<N, T>,
     /// The metric without variation.
     pub(super) clean: f64,
-    /// Other numbers without variation.
+    /// Further metrics without variation.
     pub(super) also: Vec<AlsoMeasured>,
     pub(super) race: Option<Race>,
-    /// What importance sampling goes along.
+    /// The direction of importance sampling.
     pub(super) direction: Option<Direction>,
-    /// What the task shows of the items; some chips join.
+    /// The figures that the task shows of the items; those of some chips are added.
     pub(super) figures: RefCell<Figures>,
 }
 
@@ -90,14 +90,14 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         Ok(Some(vec![MethodResults { sweep, ..method }]))
     }
 
-    /// One method for every cell of the hardware.
+    /// One row for every cell of the hardware.
     pub(super) fn on_targets(
         &self,
         on: &OnTargets,
         calibration: &Batches<T>,
         clock: &mut Clock,
     ) -> Result<Option<Vec<MethodResults>>> {
-        // What one cell refuses must not cost the chips of those before it.
+        // All cells are checked first, so that an error in one does not waste the work on those before it.
         if on.targets.len() > 1 {
             for target in &on.targets {
                 let cell = target.cell.as_deref().unwrap_or(&on.name);
@@ -133,7 +133,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
             .mapped(&target.hardware, on.fidelity, calibration)?)
     }
 
-    /// `cell` where it is not the hardware's own.
+    /// `cell` is the name of the cell if it is not the hardware's own.
     fn on_hardware(
         &self,
         name: &str,
@@ -174,7 +174,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         }))
     }
 
-    /// The chips of `fab`, as they were asked for; `None` where it was interrupted.
+    /// Evaluates the chips of `fab` as requested; `None` if it was interrupted.
     fn chips(&self, fab: &dyn Fab<N>, stage: &str, cell: Option<&str>) -> Result<Option<Found>> {
         if let Some(race) = &self.race {
             return self.raced(fab, race, stage, &file("race", cell));
@@ -186,7 +186,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         Ok(population.map(|population| (Some(population), Percentiles::default())))
     }
 
-    /// A race of the chips, whose counts are kept in `file`.
+    /// A race of the chips. Its counts are kept in `file`.
     fn raced(
         &self,
         fab: &dyn Fab<N>,
@@ -201,7 +201,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
             race,
             store: &store,
             on_round: &|chips, round| {
-                // All chips that are left would look at all items that are left.
+                // The most evaluations that can remain: all remaining chips on all remaining items.
                 let most = chips as u64 * (items - round.start) as u64;
                 progress.leave(most);
                 progress.say(format!("· {chips} chips race"));
@@ -219,7 +219,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         }))
     }
 
-    /// More and more chips, kept in `file`, until the interval of KPP(k) is narrow enough.
+    /// Draws more chips, kept in `file`, until the interval of KPP(k) is narrow enough.
     fn looked_at(
         &self,
         fab: &dyn Fab<N>,
@@ -260,7 +260,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         Ok(found)
     }
 
-    /// Rare percentiles; `None` where the simulation was interrupted.
+    /// Rare percentiles; `None` if the simulation was interrupted.
     fn rare(
         &self,
         fab: &dyn Fab<N>,
@@ -286,8 +286,8 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         Ok(result.map(|result| rare::summarize(&result, chips, items)))
     }
 
-    /// Rare percentiles by as many chips as the simulation evaluated, shifted along `direction` by what `plain` chips say;
-    /// `None` where that was interrupted.
+    /// Rare percentiles from as many chips as the simulation evaluated. They are shifted along `direction`, by an amount that `plain` chips determine. `None`
+    /// if this was interrupted.
     fn towards(
         &self,
         variation: &Variation,
@@ -320,7 +320,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         shifting.run(self.evaluation, &store, &on_chip, self.job.place.stop)
     }
 
-    /// The chips of this part of the population from `fab`, kept in `file`; `None` where it was interrupted.
+    /// Evaluates the chips of this part of the population from `fab`, kept in `file`; `None` if it was interrupted.
     fn population(
         &self,
         fab: &dyn Fab<N>,
@@ -344,8 +344,8 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         Ok(summary.transpose()?)
     }
 
-    /// Adds the best, the median and the worst chip of a population to the charts; of a cell among several the worst alone. What the worst chip decides
-    /// otherwise is shown where there are no other pictures. A shard adds none, since it does not know which chips these are.
+    /// Adds the best, the median and the worst chip of a population to the charts; for one cell among several only the worst. If there are no other pictures,
+    /// items that the worst chip decides differently are shown. A shard adds none, because it does not know which chips these are.
     fn draw_chips(
         &self,
         fab: &dyn Fab<N>,

@@ -1,4 +1,4 @@
-//! A network on a population of chips.
+//! Evaluates a network on a population of chips.
 
 mod array_weights;
 mod chip_source;

@@ -1,4 +1,4 @@
-//! What an evaluation keeps and says, whatever network it is of. Nothing here depends on the type of the network, so that it is compiled once.
+//! What an evaluation keeps and reports. Nothing here depends on the type of the network, so it is compiled only once.
 
 use anyhow::Result;
 use crossburn_hardware::deploy::Fidelity;
@@ -14,7 +14,7 @@ use crate::report::{
     AlsoMeasured, KppEntry, LooksSummary, MethodResults, Percentiles, PopulationSummary,
 };
 
-/// What was found about the chips of one fab: all of them, unless they raced.
+/// Results about the chips of one fab: a population, unless the chips raced.
 pub(super) type Found = (Option<PopulationSummary>, Percentiles);
 
 impl EvaluationJob<'_> {
@@ -26,13 +26,13 @@ impl EvaluationJob<'_> {
         self.place.observer.note(line);
     }
 
-    /// Finished chips of this run, kept in `file`; `of` is what they depend on.
+    /// The store of finished chips in `file`; `of` are the settings that they depend on.
     pub(super) fn store(&self, file: &str, of: Value) -> Result<ChipStore> {
         let Workplace { out, resume, .. } = self.place;
         ChipStore::open(out.join(file), of, resume)
     }
 
-    /// Notes what chips at `fidelity` leave out; no layer that knows of arrays uses the weights `unseen`.
+    /// Notes what chips at `fidelity` do not simulate. The weights `unseen` are used by no layer that supports arrays.
     pub(super) fn note_limits(&self, fidelity: Fidelity, unseen: &[&str], device: &MemoryDevice) {
         if fidelity == Fidelity::Weight && !unseen.is_empty() {
             self.note(&format!(
@@ -54,7 +54,7 @@ impl EvaluationJob<'_> {
         }
     }
 
-    /// Looks at the interval of KPP(k) of a population, and says how wide it is.
+    /// Computes the interval of KPP(k) of a population, and notes its width.
     pub(super) fn look(
         &self,
         population: &Population,
@@ -92,8 +92,8 @@ impl EvaluationJob<'_> {
         })
     }
 
-    /// One row of the document, called after the cell, or after the training where the cell is the hardware's own. `clean` and `also` are
-    /// the numbers without variation.
+    /// One row of the document. Its name is that of the cell, or of the training if the cell is the hardware's own. `clean` and `also` are the metrics without
+    /// variation.
     pub(super) fn row(
         &self,
         cell: Option<&str>,
@@ -116,8 +116,8 @@ impl EvaluationJob<'_> {
     }
 }
 
-/// The best, the median and the worst chip of a population, with their numbers; fewer where it has fewer. Of a cell among several the worst
-/// alone.
+/// The best, the median and the worst chip of a population, with their numbers; fewer if the population is small. For one cell among several only the
+/// worst.
 pub(super) fn shown(
     population: &PopulationSummary,
     better: Better,
@@ -142,8 +142,8 @@ pub(super) fn shown(
     ranks.into_iter().map(named).collect()
 }
 
-/// The file that keeps the chips of one way to evaluate, of one cell where there are several. A cell may be called after the weight of a graph,
-/// whose name may have slashes.
+/// The file for the chips of one kind of evaluation, and of one cell if there are several. A cell may have the name of a weight in a graph, which may contain
+/// slashes.
 pub(super) fn file(what: &str, cell: Option<&str>) -> String {
     match cell {
         Some(cell) => format!("{what}-{}.json", cell.replace(['/', '\\'], "-")),

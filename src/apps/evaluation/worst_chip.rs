@@ -1,4 +1,4 @@
-//! The chip that a worst-case search has found, as a direction to sample along.
+//! The chip that a worst-case search has found, as a direction for sampling.
 
 use std::path::{Path, PathBuf};
 
@@ -7,18 +7,18 @@ use anyhow::{Result, bail};
 use crate::apps::stored_network::StoredNetwork;
 use crate::report::{Document, WorstCaseResults};
 
-/// A chip that a worst-case search has found for the network in question.
+/// A chip that a worst-case search has found for the same network.
 pub(crate) struct WorstChip {
-    /// The run of the search.
+    /// The run folder of the search.
     pub(crate) run: PathBuf,
     pub(crate) stored: StoredNetwork,
 }
 
 impl WorstChip {
-    /// The chip in the run folder `run` of a search on `network`.
+    /// Opens the chip in the run folder `run` of a search on `network`.
     ///
     /// # Errors
-    /// A folder that is no such run, and a search on other weights.
+    /// If the folder is no such run, or the search was on other weights.
     pub(crate) fn open(run: &Path, network: &StoredNetwork) -> Result<Self> {
         let results = WorstCaseResults::read(run)?;
         if results.config["weights"] != network.manifest.weights_checksum() {
@@ -28,7 +28,7 @@ impl WorstChip {
                 network.folder.display()
             );
         }
-        // The run may be named by its document.
+        // The run may be given by the path of its document.
         let folder = match run.is_dir() {
             true => run,
             false => run.parent().unwrap_or(run),
@@ -39,7 +39,7 @@ impl WorstChip {
         })
     }
 
-    /// The checksum of its weights.
+    /// The checksum of the chip's weights.
     pub(crate) fn checksum(&self) -> &str {
         self.stored.manifest.weights_checksum()
     }

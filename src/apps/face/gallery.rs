@@ -1,4 +1,4 @@
-//! Enrolled people on disk: one vector each.
+//! Enrolled people on disk, each with one vector.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use crossburn_checkpoints::write_bytes;
+use crossburn_training::mean_direction;
 use serde::{Deserialize, Serialize};
 
-/// The file of a gallery in its folder.
+/// The file of a gallery, inside its folder.
 const FILE: &str = "gallery.json";
 const SCHEMA: &str = "crossburn-gallery/1";
 
-/// Enrolled people, and the network that made their vectors.
+/// Enrolled people, and the network that computed their vectors.
 #[derive(Debug)]
 pub(crate) struct Gallery {
     file: PathBuf,
@@ -26,7 +27,7 @@ struct Document {
     schema: String,
     /// Checksum of the weights of the network.
     network: String,
-    /// Numbers of a vector.
+    /// Length of a vector.
     numbers: usize,
     people: BTreeMap<String, Enrolled>,
 }
@@ -35,17 +36,17 @@ struct Document {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Enrolled {
-    /// Images that the vector is the mean of.
+    /// Number of images whose mean the vector is.
     images: usize,
-    /// A vector of length 1.
+    /// The mean of the images' vectors, scaled to length 1.
     vector: Vec<f32>,
 }
 
 impl Gallery {
-    /// The gallery in `folder` of the network with this checksum; an empty one where there is none.
+    /// The gallery in `folder`, of the network with this checksum; an empty gallery if there is none.
     ///
     /// # Errors
-    /// A file that is no gallery, and a gallery of another network.
+    /// If the file is no gallery, or if it belongs to another network.
     pub(crate) fn open(folder: &Path, network: &str) -> Result<Self> {
         let file = folder.join(FILE);
         let place = file.display().to_string();
@@ -85,10 +86,10 @@ impl Gallery {
         Ok(Self { file, document })
     }
 
-    /// Enrolls `person` by the vectors of images, each of length 1.
+    /// Enrolls `person`, from the vectors of images. Each vector has length 1.
     ///
     /// # Errors
-    /// A person who is there already, unless `replace` says so, and vectors that add up to nothing.
+    /// If the person is enrolled already and `replace` is not set, or if the sum of the vectors is zero.
     pub(crate) fn enroll(
         &mut self,
         person: &str,
@@ -101,23 +102,14 @@ impl Gallery {
         if !replace && self.document.people.contains_key(person) {
             bail!("{person} is enrolled already: use another name, or --replace");
         }
-        let numbers = vectors.first().map_or(0, Vec::len);
-        let mut sum = vec![0.0f32; numbers];
-        for vector in vectors {
-            sum.iter_mut()
-                .zip(vector)
-                .for_each(|(sum, number)| *sum += number);
-        }
-        let length = sum.iter().map(|x| x * x).sum::<f32>().sqrt();
-        if !(length.is_finite() && length > 0.0) {
+        let Some(vector) = mean_direction(vectors.iter().map(Vec::as_slice)) else {
             bail!("the images of {person} have opposite vectors: enroll images of one person");
-        }
-        sum.iter_mut().for_each(|number| *number /= length);
+        };
+        self.document.numbers = vector.len();
         let enrolled = Enrolled {
             images: vectors.len(),
-            vector: sum,
+            vector,
         };
-        self.document.numbers = numbers;
         self.document.people.insert(person.to_string(), enrolled);
         Ok(())
     }
@@ -125,7 +117,7 @@ impl Gallery {
     /// The vector of a person.
     ///
     /// # Errors
-    /// Somebody who is not enrolled, with those who are.
+    /// If the person is not enrolled, with the names of some who are.
     pub(crate) fn vector(&self, person: &str) -> Result<&[f32]> {
         if let Some(enrolled) = self.document.people.get(person) {
             return Ok(&enrolled.vector);
@@ -138,7 +130,7 @@ impl Gallery {
         }
     }
 
-    /// Enrolled people.
+    /// Number of enrolled people.
     pub(crate) fn len(&self) -> usize {
         self.document.people.len()
     }
@@ -146,7 +138,7 @@ impl Gallery {
     /// Writes the gallery to its folder.
     ///
     /// # Errors
-    /// A folder or a file that cannot be written.
+    /// If the folder or the file cannot be written.
     pub(crate) fn write(&self) -> Result<()> {
         if let Some(folder) = self.file.parent() {
             fs::create_dir_all(folder)
@@ -159,7 +151,7 @@ impl Gallery {
     }
 }
 
-/// Names that a message lists.
+/// Most names that a message lists.
 const SHOWN: usize = 5;
 
 fn listed(names: &[&str]) -> String {

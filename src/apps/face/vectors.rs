@@ -1,4 +1,4 @@
-//! The vectors of image files, and the threshold that decides about two of them.
+//! Computes the vectors of image files, and finds the threshold for comparing two of them.
 
 use std::path::PathBuf;
 
@@ -12,22 +12,22 @@ use crossburn_training::{TaskConfig, Verification, VerificationConfig, kept_thre
 
 use crate::apps::stored_network::StoredNetwork;
 
-/// The least cosine.
+/// The smallest possible cosine.
 const LEAST: f64 = -1.0;
 
-/// Which part of an image file is the face.
+/// The part of an image file that shows the face.
 #[derive(Clone, Debug)]
 pub(crate) enum Cut {
-    /// All of it: it has the size that the network takes.
+    /// The whole image. It must have the size that the network takes.
     Whole,
-    /// The largest part in its middle that has the shape of what the network takes.
+    /// The largest part in the middle that has the shape of the network's inputs.
     Centred,
-    /// What the landmarks in a table say.
+    /// The part that the landmarks in this table define.
     Aligned(PathBuf),
 }
 
 impl Cut {
-    /// How faces of `size`, height and width, are cut out; nothing where images are whole.
+    /// How faces of `size` (height, width) are cut out; nothing if images are taken whole.
     fn framing(&self, size: [usize; 2]) -> Result<Option<Framing>> {
         Ok(match self {
             Self::Whole => None,
@@ -45,10 +45,10 @@ pub(crate) struct FaceVerifier<'a> {
 }
 
 impl<'a> FaceVerifier<'a> {
-    /// The network of a checkpoint.
+    /// Opens the network of a checkpoint.
     ///
     /// # Errors
-    /// A network that was trained for something else.
+    /// If the network was trained for another task.
     pub(crate) fn new(stored: &'a StoredNetwork, device: &'a Device) -> Result<Self> {
         match &stored.recipe.task {
             TaskConfig::Verification(config) => Ok(Self {
@@ -64,10 +64,10 @@ impl<'a> FaceVerifier<'a> {
         }
     }
 
-    /// From which score on two images count as of one person, and where that number is from.
+    /// The score from which on two images count as the same person, and where this number comes from.
     ///
     /// # Errors
-    /// A checkpoint without a threshold, or with a file that holds none.
+    /// If the checkpoint has no threshold, or if its file has none.
     pub(crate) fn threshold(&self, asked: Option<f64>) -> Result<(f64, String)> {
         let folder = self.stored.folder.display();
         if let Some(threshold) = asked {
@@ -92,10 +92,10 @@ impl<'a> FaceVerifier<'a> {
         }
     }
 
-    /// The vectors of the faces on these images, each of length 1.
+    /// The vectors of the faces in these images, each of length 1.
     ///
     /// # Errors
-    /// Images that cannot be read or that the network does not take, and an image without landmarks where they place the face.
+    /// If an image cannot be read or does not fit the network, or if it has no landmarks but the cut needs them.
     pub(crate) fn vectors(&self, files: Vec<PathBuf>, cut: &Cut) -> Result<Vec<Vec<f32>>> {
         let stored = self.stored;
         let Some([channels, height, width]) = stored.model.input_shape() else {
@@ -122,7 +122,7 @@ impl<'a> FaceVerifier<'a> {
     }
 }
 
-/// Images that become vectors.
+/// Computes the vectors of images.
 struct Embedding<'a> {
     verifier: &'a FaceVerifier<'a>,
     images: Samples,

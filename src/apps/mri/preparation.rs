@@ -1,17 +1,17 @@
-//! How slices were prepared that a network has learned, so that those of another volume are prepared alike.
+//! How the slices that a network has learned were prepared, so that slices of another volume are prepared in the same way.
 
 use anyhow::{Context, Result, bail};
 use crossburn_training::data::mri::Chain;
 
 use crate::apps::stored_network::StoredNetwork;
 
-/// What is asked for in place of what the training did; nothing where absent.
+/// Settings that replace those of the training; absent ones do not.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Overrides {
     pub(crate) down: Option<usize>,
     pub(crate) thick: Option<usize>,
     pub(crate) size: Option<usize>,
-    /// Whether intensities are reversed: it must agree with the training, and decides where the training's choice is not known.
+    /// Whether intensities are reversed. It must agree with the training, and is needed if the training's setting is unknown.
     pub(crate) reverse: Option<bool>,
 }
 
@@ -23,10 +23,10 @@ pub(super) struct Preparation {
 }
 
 impl Preparation {
-    /// That of the training of `stored`, but for what is asked for.
+    /// The preparation of `stored`'s training, with the replaced settings.
     ///
     /// # Errors
-    /// A reversal that is not that of the training, and one that nobody knows.
+    /// A reversal that differs from the training; a reversal that is unknown.
     pub(super) fn of(stored: &StoredNetwork, asked: &Overrides) -> Result<Self> {
         let folder = stored.folder.display();
         let mut source = stored.recipe.data.source.clone();

@@ -1,4 +1,4 @@
-//! The map of one volume: what a network that has learned healthy slices cannot give back.
+//! Computes the map of one volume: where a network that has learned healthy slices fails to reconstruct them.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -20,44 +20,44 @@ use super::sheet::Sheet;
 use crate::apps::stored_network::StoredNetwork;
 use crate::apps::workplace::Workplace;
 
-/// The map, on the grid of the volume.
+/// The file of the map, on the grid of the volume.
 pub(crate) const MAP_FILE: &str = "map.nii.gz";
-/// Slices, reconstructions and maps side by side.
+/// The file with slices, reconstructions and maps.
 pub(crate) const SHEET_FILE: &str = "map.png";
 
 /// Slices that pass through the network at a time.
 const BATCH: usize = 8;
 
-/// A volume that a network scores.
+/// Scores one volume with a network.
 #[derive(Debug)]
 pub(crate) struct ScoreJob<'a> {
     pub(crate) stored: &'a StoredNetwork,
     pub(crate) volume: PathBuf,
-    /// The mask of its brain; brain is found by a threshold where absent.
+    /// The mask of its brain. If absent, a threshold finds the brain.
     pub(crate) brain: Option<PathBuf>,
-    /// Which volume of a file with several.
+    /// Index of the volume, in a file with several.
     pub(crate) number: Option<usize>,
-    /// What is done to it in place of what the training did.
+    /// Settings that replace those of the training.
     pub(crate) overrides: Overrides,
 }
 
-/// What was found.
+/// The results.
 #[derive(Debug)]
 pub(crate) struct Scores {
-    /// What was done to the volume, in one line.
+    /// How the volume was prepared, in one line.
     pub(crate) steps: String,
     pub(crate) slices: usize,
-    /// The largest score, and its voxel in the file, counted from 0 along each axis.
+    /// The largest score, and its voxel in the file, from 0 on along each axis.
     pub(crate) largest: (f32, [usize; 3]),
-    /// The threshold, where there is one, and the pixels of the prepared slices that were found by it, without groups that are too small.
+    /// The threshold, if there is one, and the number of pixels of prepared slices above it, without groups that are too small.
     pub(crate) found: Option<(f64, usize)>,
 }
 
 impl ScoreJob<'_> {
-    /// Scores the volume and writes map and sheet to `place`; `None` where it was stopped.
+    /// Scores the volume and writes map and sheet to `place`; `None` if it was stopped.
     ///
     /// # Errors
-    /// A network that finds no lesions, files that cannot be read, slices that the network does not take, and a map that cannot be written.
+    /// If the network does not find lesions, files cannot be read, slices do not fit the network, or the map cannot be written.
     pub(crate) fn run(self, place: &Workplace<'_>) -> Result<Option<Scores>> {
         let folder = self.stored.folder.display();
         let TaskConfig::LesionDetection(task) = &self.stored.recipe.task else {
@@ -117,7 +117,7 @@ impl ScoreJob<'_> {
     }
 }
 
-/// The slices as samples, each at its own place, so that slices which were left out part their neighbours.
+/// The slices as samples, each at its own place, so that slices around a gap are not neighbours.
 fn samples_of(prepared: &Prepared) -> Samples {
     let [height, width] = prepared.shape;
     let origins = prepared.numbers.iter().map(|number| Origin {
@@ -144,7 +144,7 @@ fn samples_of(prepared: &Prepared) -> Samples {
     }
 }
 
-/// Prepared slices, and what scores them.
+/// Prepared slices, and the network that scores them.
 struct Scan<'a> {
     stored: &'a StoredNetwork,
     task: &'a LesionConfig,

@@ -1,4 +1,4 @@
-//! Some slices of a volume in one image: as they are, as they were given back, and with their map.
+//! An image with some slices of a volume: the slices, their reconstructions, and their maps.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use crossburn_checkpoints::write_bytes;
 use image::{ImageFormat, Rgb, RgbImage};
 
-/// Slices side by side at most.
+/// Most slices side by side.
 const COLUMNS: usize = 8;
 /// Pixels between two images.
 const GAP: usize = 2;
@@ -17,14 +17,14 @@ const GAP: usize = 2;
 pub(super) struct Sheet<'a> {
     /// Height and width of a slice.
     pub(super) shape: [usize; 2],
-    /// Intensities from 0 to 1 of the slices, and of what was given back; the first are the ground of the map.
+    /// Intensities from 0 to 1: of the slices, and of their reconstructions. The slices are also the background of the map.
     pub(super) rows: [&'a [f32]; 2],
-    /// Scores from 0 on.
+    /// Scores, from 0 on.
     pub(super) map: &'a [f32],
 }
 
 impl Sheet<'_> {
-    /// Writes it as PNG.
+    /// Writes the image as PNG.
     ///
     /// # Errors
     /// A file that cannot be written.
@@ -35,8 +35,8 @@ impl Sheet<'_> {
         Ok(write_bytes(path, bytes.get_ref())?)
     }
 
-    /// Slices, evenly chosen, from left to right; below each what was given back, and below that the slice with its map: from no red at a
-    /// score of 0 to red alone at the largest of the volume.
+    /// Evenly chosen slices from left to right. Below each slice is its reconstruction, and below that the slice with its map: without red at a score of 0, and
+    /// fully red at the largest score of the volume.
     fn draw(&self) -> RgbImage {
         let [height, width] = self.shape;
         let plane = (height * width).max(1);
@@ -72,7 +72,7 @@ impl Sheet<'_> {
     }
 }
 
-/// The numbers of at most [`COLUMNS`] of `slices` slices, from the middle of as many equal parts.
+/// The indices of at most [`COLUMNS`] of `slices` slices, each from the middle of an equal part.
 fn chosen(slices: usize) -> Vec<usize> {
     let columns = slices.min(COLUMNS);
     let middle = |column: usize| (2 * column + 1) * slices / (2 * columns);
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!([at(0, 0), at(1, 0)], [[0; 3], [255; 3]]);
         assert_eq!([at(0, 3), at(1, 3)], [[255; 3], [0; 3]]);
         assert_eq!([at(0, 6), at(1, 6)], [[0; 3], [255; 3]]);
-        // Half way from 51 to red, and red alone.
+        // Half way from 51 to red, and fully red.
         assert_eq!([at(4, 6), at(5, 6)], [[153, 25, 25], [255, 0, 0]]);
         assert_eq!(at(2, 0), [255; 3]);
     }

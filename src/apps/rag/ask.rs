@@ -1,4 +1,4 @@
-//! A question to a store: the passages that come first, ideal and on a chip.
+//! Asks a store a question: the best passages, in an ideal search and on a chip.
 
 use std::collections::BTreeMap;
 
@@ -15,12 +15,12 @@ pub(crate) struct AskJob<'a> {
     pub(crate) store: &'a PassageStore,
     pub(crate) encoder: &'a TextEncoder,
     pub(crate) question: &'a str,
-    /// Passages to retrieve.
+    /// Number of passages to retrieve.
     pub(crate) k: usize,
     pub(crate) chip: ChipSeed,
 }
 
-/// A passage that was found, with its place in both searches.
+/// A retrieved passage, with its place in both searches.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found<'a> {
     pub(crate) passage: &'a StoredPassage,
@@ -28,7 +28,7 @@ pub(crate) struct Found<'a> {
     pub(crate) ideal: Standing,
 }
 
-/// The place of a passage in one search: its rank, from 1 on, and its score.
+/// The place of a passage in one search: its rank from 1 on, and its score.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Standing {
     pub(crate) rank: usize,
@@ -36,10 +36,10 @@ pub(crate) struct Standing {
 }
 
 impl<'a> AskJob<'a> {
-    /// The first k passages on the chip in their order, then those that only the ideal search has among its first k.
+    /// The first k passages on the chip, in their order, followed by those that only the ideal search has among its first k.
     ///
     /// # Errors
-    /// No passage or more than the store holds, a question in which the encoder finds no word, and the errors of the store.
+    /// If k is 0 or more than the number of passages, if the encoder finds no word in the question, and errors of the store.
     pub(crate) fn run(self) -> Result<Vec<Found<'a>>> {
         let vectors = &self.store.vectors;
         let size = vectors.len();
@@ -57,7 +57,7 @@ impl<'a> AskJob<'a> {
             );
         }
         let queries = QuantizedQueries::new(&query, vectors.dimension(), vectors.config())?;
-        // Both searches rank all passages, so that each passage that is shown has a rank in both.
+        // Both searches rank all passages, so that every shown passage has a rank in both.
         let chip = vectors.program(self.chip)?.search(&queries, size)?.concat();
         let ideal = vectors.exact(&queries, size)?.concat();
         let of_chip = standings(&chip);

@@ -1,4 +1,4 @@
-//! Documents: which files are read, and the passages that they hold.
+//! Documents: which files are read, and which passages they contain.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -10,30 +10,30 @@ use serde_json::Value;
 use super::passage::{Passage, of_entry, of_markdown, of_text};
 use super::passage_store::PassageStore;
 
-/// What a file is read as.
+/// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Text,
     Markdown,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Lines,
-    /// Questions of the LaMP benchmark, of which the profiles are read.
+    /// Questions of the LaMP benchmark; the profiles are read.
     Lamp,
 }
 
-/// The documents that are read from folders, in words.
+/// The kinds of documents that are read from folders, for messages.
 const KINDS: &str =
     "text (.txt), Markdown (.md), JSON lines (.jsonl) and LaMP questions (NAME_questions.json)";
 
-/// The field of JSON lines that is read where the user names none.
+/// The field of JSON lines that is read if the user names none.
 const FIELD: &str = "text";
 
 /// The files that documents are read from.
 #[derive(Debug)]
 pub(crate) struct Files {
-    /// In the order of the user. The files of a folder come in the order of their names.
+    /// In the order that the user gave. The files of a folder are in order of their names.
     files: Vec<Source>,
-    /// Files in folders that are not read, since they are of no kind of document.
+    /// Number of files in folders that are not read, because they are of no kind of document.
     pub(crate) passed_over: usize,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct Files {
 #[derive(Debug)]
 struct Source {
     path: PathBuf,
-    /// Whether the user named the file itself, and not a folder above it.
+    /// Whether the user named this file, rather than a folder that contains it.
     named: bool,
 }
 
@@ -50,28 +50,28 @@ struct Source {
 pub(crate) struct Reading {
     /// Most words of a passage.
     pub(crate) most_words: usize,
-    /// The fields of JSON lines, in the order in which they are joined. Empty for the field `text`.
+    /// The fields of JSON lines, joined in this order. If empty, the field `text`.
     pub(crate) fields: Vec<String>,
-    /// The question of a LaMP file whose profile is read. None for all profiles.
+    /// The question of a LaMP file whose profile is read. If absent, all profiles.
     pub(crate) user: Option<String>,
 }
 
-/// A file with what it says.
+/// A file and its passages.
 #[derive(Debug)]
 pub(crate) struct Document {
     /// Its absolute path.
     pub(crate) file: String,
-    /// Not empty if the user named the file.
+    /// If the user named the file, there is at least one.
     pub(crate) passages: Vec<Passage>,
-    /// How many lines or entries hold no word.
+    /// Number of lines or entries without a word.
     pub(crate) empty: usize,
 }
 
 impl Files {
-    /// The files that `asked` names, and the documents in the folders that it names.
+    /// The files in `asked`, and the documents in the folders in `asked`.
     ///
     /// # Errors
-    /// A path that is not there, a folder that cannot be read, and a folder without a document.
+    /// If a path does not exist, a folder cannot be read, or a folder contains no document.
     pub(crate) fn of(asked: &[PathBuf]) -> Result<Self> {
         let mut files = Self {
             files: Vec::new(),
@@ -103,8 +103,7 @@ impl Files {
         Ok(files)
     }
 
-    /// Adds the documents below `folder`. Hidden files and the passages of a store are no documents. Links to folders are not followed, since they may
-    /// lead back.
+    /// Adds the documents below `folder`. Hidden files and the files of a store are not documents. Links to folders are not followed, since they may lead back.
     fn search(&mut self, folder: &Path) -> Result<()> {
         if PassageStore::owns(folder) {
             return Ok(());
@@ -130,10 +129,10 @@ impl Files {
         Ok(())
     }
 
-    /// Reads all files. A file that two arguments name is read once.
+    /// Reads all files. A file that is given twice is read once.
     ///
     /// # Errors
-    /// A file that cannot be read, a file that is not what its name says, and a file without text that the user named.
+    /// If a file cannot be read or its content does not fit its name, or if a file that the user named contains no text.
     pub(crate) fn read(&self, reading: &Reading) -> Result<Vec<Document>> {
         let mut documents: Vec<Document> = Vec::new();
         let mut met = HashSet::new();
@@ -229,7 +228,7 @@ impl Reading {
     }
 }
 
-/// What `path` is read as, by its name.
+/// The format of `path`, by its name.
 fn kind_of(path: &Path) -> Option<Kind> {
     if is_lamp(path) {
         return Some(Kind::Lamp);
@@ -243,16 +242,16 @@ fn kind_of(path: &Path) -> Option<Kind> {
     }
 }
 
-/// The absolute path by which a file is known, also after it was removed.
+/// The absolute path that identifies a file, also after it was removed.
 ///
 /// # Errors
-/// A current folder that is not there, and a path that is not UTF-8: two such paths could be taken for one.
+/// If there is no current folder, or if the path is not UTF-8: two such paths could become equal.
 pub(crate) fn identity(path: &Path) -> Result<String> {
     let path = match path.canonicalize() {
         Ok(path) => path,
         Err(_) => {
             let path = std::path::absolute(path).with_context(|| path.display().to_string())?;
-            // The folder may be a link, as it may have been when the file was there.
+            // The folder may be a link, now or when the file was read.
             match (
                 path.parent().and_then(|folder| folder.canonicalize().ok()),
                 path.file_name(),
@@ -308,7 +307,7 @@ mod tests {
         assert_eq!(files.passed_over, 1);
         let documents = files.read(&reading(&[])).unwrap();
         let found: Vec<Vec<&str>> = documents.iter().map(texts).collect();
-        // The named file is read once.
+        // The named file is read only once.
         assert_eq!(
             found,
             [vec!["line"], vec!["deep"], Vec::new(), vec!["last"]]

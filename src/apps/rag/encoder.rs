@@ -1,4 +1,4 @@
-//! The encoder of a store: from texts to vectors.
+//! The encoder of a store, which converts texts to vectors.
 
 use std::path::{Path, PathBuf};
 
@@ -8,18 +8,18 @@ use crossburn_checkpoints::{ModelFolder, SentenceEncoder};
 use crossburn_models::HashedNgrams;
 use serde::{Deserialize, Serialize};
 
-/// The encoder that needs no file, and its name on the command line.
+/// The name of the encoder that needs no file, on the command line.
 pub(crate) const HASHED_NGRAMS: &str = "hashed-ngrams";
 
-/// Which encoder.
+/// The choice of the encoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) enum EncoderSettings {
-    /// Hashed n-grams through a random projection.
+    /// Hashed n-grams, followed by a random projection.
     HashedNgrams { dimension: usize, seed: u64 },
-    /// A folder with an encoder such as all-MiniLM-L6-v2.
+    /// An encoder in a folder, such as all-MiniLM-L6-v2.
     Sentences {
-        /// Where it was when the store was made.
+        /// Its folder when the store was made.
         folder: PathBuf,
         /// The checksum of its weights.
         checksum: String,
@@ -27,7 +27,7 @@ pub(crate) enum EncoderSettings {
 }
 
 impl EncoderSettings {
-    /// A text that tells this encoder from all others, wherever its folder is.
+    /// A text that identifies the encoder. It does not depend on the folder.
     pub(crate) fn identity(&self) -> String {
         match self {
             Self::HashedNgrams { dimension, seed } => {
@@ -49,7 +49,7 @@ impl EncoderSettings {
     }
 }
 
-/// An encoder that is ready.
+/// An encoder in memory.
 pub(crate) struct TextEncoder {
     settings: EncoderSettings,
     encoder: SentenceEncoder,
@@ -71,13 +71,13 @@ impl TextEncoder {
         }
     }
 
-    /// The encoder in `folder`, on the processor.
+    /// Opens the encoder in `folder`, on the CPU.
     ///
     /// # Errors
-    /// A folder without an encoder, and whatever is wrong with its files.
+    /// If the folder contains no encoder, and errors of its files.
     pub(crate) fn sentences(folder: &Path) -> Result<Self> {
         let opened = ModelFolder::open(folder)?;
-        // What is no encoder is refused before its weights are read.
+        // A folder without an encoder is refused before weights are read.
         opened.encoder_config()?;
         let path = folder
             .canonicalize()
@@ -91,10 +91,10 @@ impl TextEncoder {
         })
     }
 
-    /// The encoder that `settings` names.
+    /// Opens the encoder that `settings` describes.
     ///
     /// # Errors
-    /// A folder that is no longer there, or holds other weights.
+    /// If the folder does not exist any more or has other weights.
     pub(crate) fn of(settings: &EncoderSettings) -> Result<Self> {
         let folder = match settings {
             EncoderSettings::HashedNgrams { dimension, seed } => {
@@ -119,21 +119,20 @@ impl TextEncoder {
         }
     }
 
-    /// Which encoder it is.
+    /// The choice that made this encoder.
     pub(crate) fn settings(&self) -> &EncoderSettings {
         &self.settings
     }
 
-    /// Numbers of a vector.
+    /// Length of a vector.
     pub(crate) fn dimension(&self) -> usize {
         self.encoder.dimension()
     }
 
-    /// One vector of length 1 for each text; all zeros for a text in which the encoder finds no word. A text that is longer than the encoder takes is
-    /// cut.
+    /// One vector for each text. It has length 1, or is all zeros if the encoder finds no word in the text. A text that is too long for the encoder is cut.
     ///
     /// # Errors
-    /// Vectors that are not finite.
+    /// If a vector is not finite.
     pub(crate) fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
         Ok(self.encoder.embed(texts)?)
     }

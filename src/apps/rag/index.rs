@@ -1,4 +1,4 @@
-//! Documents are put into a store: read, cut, embedded, stored, judged.
+//! Puts documents into a store: reads, cuts, embeds, stores and judges them.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -18,9 +18,9 @@ use crate::apps::study::{Clock, version};
 use crate::apps::workplace::JobObserver;
 use crate::report::{Document as _, PopulationSummary, StoreChanges, StoreQuestions, StoreReport};
 
-/// The store that an index begins with.
+/// The store at the beginning of an index.
 pub(crate) enum Begin {
-    /// A store on disk.
+    /// An existing store on disk.
     There(Box<PassageStore>),
     /// A new store.
     New(StoreSettings, Box<SearchConfig>),
@@ -28,7 +28,7 @@ pub(crate) enum Begin {
 
 /// Documents for a store.
 pub(crate) struct IndexJob<'a> {
-    /// The folder of the store, which exists and belongs to the job.
+    /// The folder of the store. It exists and is used by this job alone.
     pub(crate) folder: PathBuf,
     pub(crate) encoder: &'a TextEncoder,
     /// Files and folders with documents.
@@ -39,9 +39,9 @@ pub(crate) struct IndexJob<'a> {
     pub(crate) fields: Vec<String>,
     /// The user of a LaMP file.
     pub(crate) user: Option<String>,
-    /// Number of chips that are asked at the end.
+    /// Number of chips for judging.
     pub(crate) chips: u64,
-    /// Most questions that each chip is asked.
+    /// Most questions for each chip.
     pub(crate) questions: usize,
     /// The command line.
     pub(crate) reproduce: String,
@@ -51,11 +51,11 @@ pub(crate) struct IndexJob<'a> {
 
 /// How an index ended.
 pub(crate) enum Indexed {
-    /// The store has the passages. This is its report.
+    /// The store is complete. This is its report.
     Done(Box<StoreReport>),
-    /// The store has the passages. Its report covers fewer chips than were asked for.
+    /// The store is complete, but its report covers fewer chips than requested.
     Cut(Box<StoreReport>),
-    /// The store is as it was. `kept` of the `of` new vectors are on disk for the next index.
+    /// The store is unchanged. On disk are `kept` of the `of` new vectors, for the next index.
     Interrupted { kept: usize, of: usize },
 }
 
@@ -63,8 +63,8 @@ impl IndexJob<'_> {
     /// Runs the index on the store `begin`.
     ///
     /// # Errors
-    /// Documents that cannot be read, dropped files that the store does not know, a store that would be too full or empty, vectors that are not
-    /// finite, and files that cannot be written. The store on disk is then as it was. Errors of the report come after the store is written.
+    /// If documents cannot be read, the store does not know a dropped file, it would be too full or empty, vectors are not finite, or files cannot be written.
+    /// The store on disk is then unchanged. Errors of the report occur after the store was written.
     pub(crate) fn run(self, begin: Begin) -> Result<Indexed> {
         let mut clock = Clock::new();
         let (mut store, is_new) = match begin {
@@ -111,7 +111,7 @@ impl IndexJob<'_> {
                 "the encoder finds no word in any passage; hint: give documents with letters or digits"
             );
         }
-        // A store that did not change is not written again.
+        // An unchanged store is not written again.
         if is_new || store.has_changed() {
             store.save(&self.folder)?;
         }
@@ -127,7 +127,7 @@ impl IndexJob<'_> {
         })
     }
 
-    /// Reads the documents, and tells the observer what is left out.
+    /// Reads the documents, and notes what is left out.
     fn read(&self, store: &PassageStore) -> Result<Vec<Document>> {
         let files = Files::of(&self.documents)?;
         if files.passed_over > 0 {
@@ -154,7 +154,7 @@ impl IndexJob<'_> {
         Ok(documents)
     }
 
-    /// Refuses an update that leaves nothing, or more than fits, before anything is embedded.
+    /// Refuses an update that leaves no passage, or more than fit, before anything is embedded.
     fn check(&self, store: &PassageStore, update: &Update) -> Result<()> {
         let folder = self.folder.display();
         let after = update.kept.len() + update.added.len();
@@ -175,7 +175,7 @@ impl IndexJob<'_> {
         }
     }
 
-    /// The vectors of `texts`. An earlier index may have left some; the others are made. None where the index was stopped.
+    /// The vectors of `texts`. Those that an earlier index left are reused. `None` if the index was stopped.
     fn embed(&self, texts: &[&str], unfinished: &mut Unfinished) -> Result<Option<Vec<Vec<f32>>>> {
         let missing = texts
             .iter()
@@ -265,8 +265,8 @@ impl IndexJob<'_> {
     }
 }
 
-/// Changes the store. Entries are erased first, so that new ones can take their slots. A passage whose vector is all zeros is left out: the encoder
-/// finds no word in it.
+/// Changes the store. Entries are erased first, so that new ones can use their slots. A passage whose vector is all zeros is left out, because the encoder
+/// found no word in it.
 fn apply(store: &mut PassageStore, update: Update, vectors: Vec<Vec<f32>>) -> Result<StoreChanges> {
     let mut changes = StoreChanges {
         erased: update.erased.len(),

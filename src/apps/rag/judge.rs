@@ -1,4 +1,4 @@
-//! How good a store is: the share of questions whose passage comes first, ideal and on chips.
+//! Judges a store: the share of questions whose passage is found first, in an ideal search and on chips.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,26 +11,26 @@ use super::passage::first_sentence;
 use super::update::StoredPassage;
 use crate::apps::workplace::JobObserver;
 
-/// Questions whose answer is known: first sentences, and the entries of the passages that they were taken from.
+/// Questions with known answers: first sentences, and the entries of the passages that they were taken from.
 pub(crate) struct Questions {
     queries: QuantizedQueries,
     answers: Vec<EntryId>,
 }
 
-/// How often questions found their passage.
+/// How many questions found their passage.
 #[derive(Clone, Debug)]
 pub(crate) struct Judged {
-    /// Questions that were asked.
+    /// Number of questions.
     pub(crate) questions: usize,
-    /// The share of them whose passage has the largest integer inner product.
+    /// The share whose passage has the largest integer inner product.
     pub(crate) ideal: f64,
-    /// The share on each chip. If the work was stopped, there are fewer chips than were asked for.
+    /// The share on each chip. If the work was stopped, there are fewer chips than requested.
     pub(crate) chips: Population,
 }
 
 impl Questions {
-    /// The first sentences of at most `most` of `passages`, taken evenly. A passage of one sentence would ask for itself, and is left out. None if no
-    /// question is left.
+    /// The first sentences of at most `most` of `passages`, evenly spaced. A passage of a single sentence is left out, because it would ask for itself. `None` if
+    /// no question remains.
     ///
     /// # Errors
     /// Those of the encoder.
@@ -55,7 +55,7 @@ impl Questions {
         let mut vectors = Vec::new();
         let mut asked = Vec::new();
         for (vector, answer) in encoder.embed(&texts)?.into_iter().zip(answers) {
-            // A sentence without a word of the encoder asks nothing.
+            // A sentence in which the encoder finds no word is no question.
             if vector.iter().any(|number| *number != 0.0) {
                 vectors.extend(vector);
                 asked.push(answer);
@@ -70,7 +70,7 @@ impl Questions {
         }))
     }
 
-    /// Asks the ideal store and `chips` chips of the population `seed`, from chip 0 on, until `stop` is set.
+    /// Asks the ideal store, and `chips` chips of the population `seed` from chip 0 on, until `stop` is set.
     ///
     /// # Errors
     /// Those of the store.
@@ -99,7 +99,7 @@ impl Questions {
         })
     }
 
-    /// The share of questions whose passage comes first.
+    /// The share of questions whose passage is found first.
     fn share(&self, found: &[Vec<Hit>]) -> f64 {
         let right = found.iter().zip(&self.answers);
         let right = right.filter(|(hits, answer)| {

@@ -1,35 +1,35 @@
-//! Passages: what a document is cut into.
+//! Passages, the pieces into which documents are cut.
 
 use serde::{Deserialize, Serialize};
 
-/// Where a passage stands.
+/// The place of a passage.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Place {
     /// The file, as an absolute path.
     pub(crate) file: String,
-    /// Where in the file: `line 12`, or an entry of a profile.
+    /// The place in the file: `line 12`, or an entry of a profile.
     pub(crate) at: String,
 }
 
 /// A piece of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Passage {
-    /// Where in its file.
+    /// The place in its file.
     pub(crate) at: String,
-    /// Its words with one blank between two.
+    /// Its words, separated by single blanks.
     pub(crate) text: String,
 }
 
-/// A word and its line, counted from 1.
+/// A word, and the number of its line from 1 on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Word<'a> {
     line: usize,
     text: &'a str,
 }
 
-/// The passages of a plain text: its paragraphs, which blank lines separate. A paragraph of more than `most` words is cut: after the last sentence
-/// that ends in the second half of the words that fit, else after `most` words.
+/// The passages of a plain text are its paragraphs, which blank lines separate. A paragraph of more than `most` words is cut. The cut is after the last
+/// sentence that ends in the second half of the words that fit; if none does, after `most` words.
 pub(crate) fn of_text(text: &str, most: usize) -> Vec<Passage> {
     let mut paragraphs = vec![Vec::new()];
     for (line, number) in text.lines().zip(1..) {
@@ -41,12 +41,12 @@ pub(crate) fn of_text(text: &str, most: usize) -> Vec<Passage> {
     cut_all(&paragraphs, most)
 }
 
-/// The passages of a Markdown text: as those of a plain text, with two differences. A heading belongs to the paragraph after it, and blank lines in a
-/// fenced block separate nothing.
+/// The passages of a Markdown text. They are made as those of a plain text, with two differences: a heading belongs to the paragraph after it, and blank
+/// lines in a fenced block do not separate.
 pub(crate) fn of_markdown(text: &str, most: usize) -> Vec<Passage> {
     let mut paragraphs = vec![Vec::new()];
     let mut fence: Option<&str> = None;
-    // The last words are those of a heading: the next paragraph goes on from them.
+    // The last words were a heading, so the next paragraph continues them.
     let mut after_heading = false;
     for (line, number) in text.lines().zip(1..) {
         let trimmed = line.trim();
@@ -81,7 +81,7 @@ pub(crate) fn of_markdown(text: &str, most: usize) -> Vec<Passage> {
     cut_all(&paragraphs, most)
 }
 
-/// The passages of a text that stands at `at`, whatever its lines.
+/// The passages of a text at the place `at`, regardless of its lines.
 pub(crate) fn of_entry(text: &str, at: &str, most: usize) -> Vec<Passage> {
     let words = text.split_whitespace().map(|text| Word { line: 0, text });
     let passages = cut(&words.collect::<Vec<_>>(), most);
@@ -92,7 +92,7 @@ pub(crate) fn of_entry(text: &str, at: &str, most: usize) -> Vec<Passage> {
     placed.collect()
 }
 
-/// The first sentence of a passage if another follows. A sentence has at least two words, so that the number of a list item is none.
+/// The first sentence of a passage, if another one follows. It must have at least two words, so that the number of a list item does not count.
 pub(crate) fn first_sentence(text: &str) -> Option<&str> {
     let mut end = 0;
     for (word, number) in text.split_inclusive(' ').zip(1..) {
@@ -124,7 +124,7 @@ fn cut_all(paragraphs: &[Vec<Word<'_>>], most: usize) -> Vec<Passage> {
     pieces.flatten().collect()
 }
 
-/// A paragraph in passages of at most `most` words, at least 1.
+/// Cuts a paragraph into passages of at most `most` words; at least 1.
 fn cut(mut words: &[Word<'_>], most: usize) -> Vec<Passage> {
     let most = most.max(1);
     let mut found = Vec::new();
@@ -180,7 +180,7 @@ mod tests {
     fn long_paragraphs_are_cut_after_a_sentence_where_one_ends_late_enough() {
         let text = "a b c.\nd e f g h.) i j k l m n o";
         let found = of_text(text, 6);
-        // Sentences end after three words, and after two words of the rest. Both ends lie in the first half of the six words that fit.
+        // Sentences end after three words, and after two words of the rest. Both ends are in the first half of the six words that fit.
         assert_eq!(
             shown(&found),
             [

@@ -1,13 +1,13 @@
 //! A store of passages on disk.
 //!
 //! ```text
-//! STORE/store.json            which encoder, device and cut; which generation holds
-//! STORE/passages-N.jsonl      a passage a line
-//! STORE/vectors-N/            their vectors in integers, with all that tells one chip from another
+//! STORE/store.json            encoder, device and cut; the valid generation
+//! STORE/passages-N.jsonl      the passages, one per line
+//! STORE/vectors-N/            their vectors as integers, and everything that distinguishes one chip from another
 //! ```
 //!
-//! An index writes the files of the next generation first, and then `store.json` in one step: a store is always whole. Files of another generation are
-//! left over from a process that was killed, and go with the next index.
+//! An index first writes the files of the next generation, and then `store.json` in one step, so a store is always complete. Files of other generations are
+//! left over from a killed process; the next index removes them.
 
 use std::path::Path;
 
@@ -32,23 +32,23 @@ const KIND: StoreKind = StoreKind {
 const PASSAGES: &str = "passages-";
 const VECTORS: &str = "vectors-";
 
-/// What is settled when a store is made.
+/// Settings that are fixed when a store is made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StoreSettings {
     pub(crate) encoder: EncoderSettings,
-    /// Words of a passage at most.
+    /// Most words of a passage.
     pub(crate) max_words: usize,
     /// The name of the memory cells.
     pub(crate) device: String,
     /// The name of the hardware: arrays, mapping, cost.
     pub(crate) hardware: String,
-    /// The population of the chips that the vectors lie on.
+    /// Seed of the population of chips.
     pub(crate) seed: u64,
 }
 
 impl StoreSettings {
-    /// The same for the vectors alone.
+    /// The settings that the stored vectors depend on.
     fn origin(&self) -> StoreOrigin {
         StoreOrigin {
             model: self.encoder.identity(),
@@ -58,7 +58,7 @@ impl StoreSettings {
     }
 }
 
-/// `store.json`.
+/// The content of `store.json`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Manifest {
@@ -78,10 +78,10 @@ pub(crate) struct PassageStore {
 }
 
 impl PassageStore {
-    /// An empty store, which is not on disk yet.
+    /// An empty store. It is not on disk yet.
     ///
     /// # Errors
-    /// A setting that cannot be.
+    /// An invalid setting.
     pub(crate) fn new(
         settings: StoreSettings,
         dimension: usize,
@@ -101,7 +101,7 @@ impl PassageStore {
         KIND.is_in(folder)
     }
 
-    /// Whether the files in `folder` are those of a store, of any version, and thus no documents of a user.
+    /// Whether the files in `folder` belong to a store of any version, so that they are no documents of the user.
     pub(crate) fn owns(folder: &Path) -> bool {
         KIND.owns(folder)
     }
@@ -109,7 +109,7 @@ impl PassageStore {
     /// The store in `folder`.
     ///
     /// # Errors
-    /// A folder without a store, and files that are damaged or do not belong together.
+    /// A folder without a store; files that are damaged or do not belong together.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
         let manifest: Manifest = KIND.read(folder)?;
         let generation = manifest.generation;
@@ -145,7 +145,7 @@ impl PassageStore {
     /// Refuses vectors of another encoder.
     ///
     /// # Errors
-    /// Both encoders.
+    /// If the encoders differ, with both.
     pub(crate) fn require_encoder(&self, encoder: &TextEncoder) -> Result<()> {
         let (own, other) = (&self.settings.encoder, encoder.settings());
         match own.is_same(other) {
@@ -158,22 +158,22 @@ impl PassageStore {
         }
     }
 
-    /// Puts `passages` in place of those that it has.
+    /// Replaces all passages.
     pub(crate) fn replace_passages(&mut self, mut passages: Vec<StoredPassage>) {
         passages.sort_by_key(|passage| passage.entry);
         self.changed |= passages != self.passages;
         self.passages = passages;
     }
 
-    /// Whether it differs from what is on disk.
+    /// Whether the store differs from what is on disk.
     pub(crate) fn has_changed(&self) -> bool {
         self.changed
     }
 
-    /// Writes it to `folder`, which is there.
+    /// Writes the store to `folder`, which must exist.
     ///
     /// # Errors
-    /// Files that cannot be written; the store on disk is then as it was.
+    /// Files that cannot be written. The store on disk is then unchanged.
     pub(crate) fn save(&mut self, folder: &Path) -> Result<()> {
         let generation = self.generation + 1;
         let origin = self.settings.origin();
@@ -193,16 +193,16 @@ impl PassageStore {
         remove_others(folder, &[PASSAGES, VECTORS], generation)
     }
 
-    /// What the arrays take, where the hardware says.
+    /// The cost of the arrays, if the hardware describes costs.
     ///
     /// # Errors
-    /// What the cost model refuses.
+    /// Errors of the cost model.
     pub(crate) fn cost(&self) -> Result<Option<StoreCost>> {
         let says = self.vectors.config().hardware.cost.is_some();
         Ok(says.then(|| self.vectors.cost()).transpose()?)
     }
 
-    /// The settings, with those of the arrays.
+    /// All settings, including those of the arrays.
     ///
     /// # Errors
     /// Settings without a form in JSON.

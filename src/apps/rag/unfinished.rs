@@ -1,4 +1,4 @@
-//! What an index that was interrupted has done: the vectors that it made.
+//! The vectors that an interrupted index has made.
 
 use std::collections::HashMap;
 use std::io::{Seek, SeekFrom, Write};
@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::encoder::EncoderSettings;
 
-/// The file in the folder of the store. It goes away when the passages are in the store.
+/// The file in the folder of the store. It is removed when the passages are in the store.
 const FILE: &str = ".unfinished.jsonl";
 
-/// The first line: the vectors of one encoder are of no use to another.
+/// The first line. The vectors of one encoder are useless for another.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Header {
@@ -22,7 +22,7 @@ struct Header {
     dimension: usize,
 }
 
-/// Any other line.
+/// Every other line.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
@@ -31,8 +31,8 @@ struct Line {
     vector: Vec<f32>,
 }
 
-/// The vectors that an interrupted index has left, and those that are made now. Each batch is on disk before the next one begins, so that an index that
-/// is killed loses one batch at most.
+/// The vectors that an interrupted index has left, and those that are made now. Each batch is written to disk before the next begins, so that a killed
+/// index loses at most one batch.
 pub(crate) struct Unfinished {
     path: PathBuf,
     file: File,
@@ -40,7 +40,7 @@ pub(crate) struct Unfinished {
 }
 
 impl Unfinished {
-    /// Opens the file in `folder`, or begins it. Vectors of another encoder are thrown away, and so is everything from the first line on that is not whole.
+    /// Opens or creates the file in `folder`. Vectors of another encoder are dropped, and so are all lines from the first damaged one on.
     ///
     /// # Errors
     /// A file that cannot be read or written.
@@ -67,18 +67,18 @@ impl Unfinished {
         Ok(Self { path, file, known })
     }
 
-    /// How many of `texts` have a vector.
+    /// The number of `texts` that have a vector.
     pub(crate) fn known(&self, texts: &[&str]) -> usize {
         let known = texts.iter().filter(|text| self.vector(text).is_some());
         known.count()
     }
 
-    /// The vector of a text, where it was made before.
+    /// The vector of a text, if it was made before.
     pub(crate) fn vector(&self, text: &str) -> Option<&Vec<f32>> {
         self.known.get(&checksum(text.as_bytes()))
     }
 
-    /// Keeps vectors that were made.
+    /// Keeps new vectors.
     ///
     /// # Errors
     /// A file that cannot be written.
@@ -98,7 +98,7 @@ impl Unfinished {
             .context("cannot keep what is done; hint: free some space")
     }
 
-    /// Removes the file: its vectors are in the store.
+    /// Removes the file, because the store has its vectors now.
     ///
     /// # Errors
     /// A file that cannot be removed.
@@ -108,7 +108,7 @@ impl Unfinished {
     }
 }
 
-/// The vectors in `bytes`, and where the last of them ends.
+/// The vectors in `bytes`, and the end of the last one.
 fn kept(
     bytes: &[u8],
     encoder: &EncoderSettings,
@@ -169,7 +169,7 @@ mod tests {
         drop(second);
         assert_eq!(fs_err::read(&path).unwrap(), bytes);
 
-        // Another encoder begins anew.
+        // With another encoder, the file starts anew.
         let other = Unfinished::open(folder, &encoder(1), 2).unwrap();
         assert_eq!(other.known(&["a", "b"]), 0);
         other.remove().unwrap();

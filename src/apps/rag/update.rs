@@ -15,28 +15,28 @@ use super::passage::Place;
 pub(crate) struct StoredPassage {
     /// The entry that holds its vector.
     pub(crate) entry: EntryId,
-    /// Where it stands: several places if documents repeat it.
+    /// Its places. There are several if documents repeat it.
     pub(crate) places: BTreeSet<Place>,
-    /// Its words with one blank between two.
+    /// Its words, separated by single blanks.
     pub(crate) text: String,
 }
 
-/// What changes in a store.
+/// The changes of a store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Update {
-    /// Passages that stay, with their places after the change.
+    /// Passages that remain, with their new places.
     pub(crate) kept: Vec<StoredPassage>,
-    /// Entries whose passages stand nowhere any more.
+    /// Entries whose passages have no place any more.
     pub(crate) erased: Vec<EntryId>,
-    /// Texts that are not in the store yet, in the order of the documents, and where they stand.
+    /// New texts in the order of the documents, with their places.
     pub(crate) added: Vec<(String, BTreeSet<Place>)>,
-    /// Passages of the documents that repeat another passage: each text is stored once.
+    /// Number of passages of the documents that repeat another passage. Each text is stored once.
     pub(crate) duplicates: usize,
 }
 
 impl Update {
-    /// The change after which the store holds the passages of `documents`, and those of `stored` from other files that are not in `dropped`. A document
-    /// replaces the passages that the store has of its file.
+    /// The change by which the store gets the passages of `documents`, and keeps those of `stored` from other files that are not in `dropped`. A document
+    /// replaces the store's passages of the same file.
     pub(crate) fn of(stored: &[StoredPassage], documents: &[Document], dropped: &[String]) -> Self {
         let read: BTreeSet<&str> = documents
             .iter()
@@ -46,7 +46,7 @@ impl Update {
             read.contains(place.file.as_str())
                 || dropped.iter().any(|path| is_below(&place.file, path))
         };
-        // Texts in the order of the documents, and the places of each.
+        // Texts in the order of the documents, and the places of each text.
         let mut order: Vec<&str> = Vec::new();
         let mut given: BTreeMap<&str, BTreeSet<Place>> = BTreeMap::new();
         let mut duplicates = 0;
@@ -89,7 +89,7 @@ impl Update {
         update
     }
 
-    /// The first of `dropped` that no passage of `stored` comes from.
+    /// The first of `dropped` from which no passage of `stored` comes.
     pub(crate) fn unknown<'a>(
         stored: &[StoredPassage],
         dropped: &'a [String],
@@ -100,7 +100,7 @@ impl Update {
     }
 }
 
-/// Whether `file` is `path` or lies in the folder `path`.
+/// Whether `file` is `path`, or is in the folder `path`.
 fn is_below(file: &str, path: &str) -> bool {
     Path::new(file).starts_with(path)
 }
@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(update.kept, kept);
         assert_eq!(update.added[0].0, "new");
         assert_eq!((update.added.len(), update.duplicates), (1, 0));
-        // The same again changes nothing.
+        // The same documents again change nothing.
         let documents = [
             document("/a", &["stays", "goes", "elsewhere too"]),
             document("/b", &["elsewhere too", "another file"]),
@@ -184,7 +184,7 @@ mod tests {
         let same = Update::of(&before, &documents, &[]);
         assert!(same.erased.is_empty() && same.added.is_empty());
         assert_eq!((same.kept, same.duplicates), (before.to_vec(), 1));
-        // A passage of another file that the document repeats is stored once.
+        // If the document repeats a passage of another file, the passage is stored once.
         let repeated = Update::of(&before, &[document("/c", &["another file"])], &[]);
         assert_eq!((repeated.added.len(), repeated.duplicates), (0, 1));
         assert_eq!(repeated.kept[3].places.len(), 2);

@@ -1,4 +1,4 @@
-//! Finished trainings with their numbers.
+//! Finished trainings, and their numbers.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,43 +10,43 @@ use serde_json::Value;
 use crate::apps::kept_file::{KeptFile, Work};
 use crate::report::ReproductionLine;
 
-/// What a way of training is called, and the family it is of.
+/// The name of a way of training, and its family.
 pub(super) struct ArmName {
     pub(super) name: String,
     pub(super) family: String,
 }
 
-/// What one training came to: numbers by name.
+/// The results of one training: numbers by name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Cell {
-    /// Items forward and backward, with those of the training that it started from.
+    /// Items forward and backward, including those of the training that it started from.
     pub(super) backward: u64,
     pub(super) numbers: BTreeMap<String, f64>,
 }
 
-/// All cells of an experiment: arm → one per seed.
+/// All cells of an experiment: for each arm, one per seed.
 pub(crate) struct Cells {
     pub(super) arms: Vec<ArmName>,
     cells: BTreeMap<String, Vec<Cell>>,
 }
 
 impl Cells {
-    /// One number of `arm` per seed, as it is; none where this arm has no such number.
+    /// One number of `arm` per seed, as it is; empty if this arm has no such number.
     pub(super) fn values(&self, arm: &str, number: &str) -> Vec<f64> {
         let cells = self.cells.get(arm).map(Vec::as_slice).unwrap_or_default();
         let values = cells.iter().filter_map(|cell| cell.numbers.get(number));
         values.copied().collect()
     }
 
-    /// One fraction of `arm`, per seed, in per cent; no number where it is missing, which no claim takes.
+    /// One fraction of `arm` per seed, in per cent; NaN where it is missing, which no claim accepts.
     pub(super) fn of(&self, arm: &str, number: &str) -> Vec<f64> {
         let cells = self.cells.get(arm).map(Vec::as_slice).unwrap_or_default();
         let value = |cell: &Cell| 100.0 * cell.numbers.get(number).copied().unwrap_or(f64::NAN);
         cells.iter().map(value).collect()
     }
 
-    /// The same of the arm of `family` that has the highest `chosen_by`, seed by seed: its name never shows.
+    /// For each seed, the fraction `number` of the arm of `family` with the highest `chosen_by`, in per cent. The arm's name does not appear.
     pub(super) fn tuned(&self, family: &str, chosen_by: &str, number: &str) -> Vec<f64> {
         let arms = self.arms.iter().filter(|arm| arm.family == family);
         let rows: Vec<(Vec<f64>, Vec<f64>)> = arms
@@ -66,7 +66,7 @@ impl Cells {
             .collect()
     }
 
-    /// One number of `arm` for each of `names`, per seed, to draw; `None` where this arm lacks one of them.
+    /// The numbers `names` of `arm`, each with one value per seed, as a line to draw; `None` if this arm lacks one of them.
     pub(super) fn line(
         &self,
         arm: &str,
@@ -79,7 +79,7 @@ impl Cells {
         })
     }
 
-    /// One number of `arm` for each seed; `None` where a seed lacks it, such as one that was finished before there was this number.
+    /// One number of `arm` for each seed; `None` if a seed lacks it, for example because it was finished by an earlier version.
     pub(super) fn of_every_seed(&self, arm: &str, number: &str) -> Option<Vec<f64>> {
         let cells = self.cells.get(arm)?.iter();
         let values = cells.map(|cell| cell.numbers.get(number).copied());
@@ -87,7 +87,7 @@ impl Cells {
         (!values.is_empty()).then_some(values)
     }
 
-    /// Items forward and backward of `arm` relative to the first arm, mean over seeds.
+    /// Items forward and backward of `arm` relative to the first arm, as the mean over seeds.
     pub(super) fn budget(&self, arm: &str) -> f64 {
         let sum = |arm: &str| -> f64 {
             let cells = self.cells.get(arm).map(Vec::as_slice).unwrap_or_default();
@@ -106,15 +106,15 @@ const CELLS: Work = Work {
     holds: "cells",
 };
 
-/// Finished cells, in a file.
+/// Finished cells, kept in a file.
 pub(super) struct Store {
     file: KeptFile,
-    /// Seed → arm → cell.
+    /// For each seed, cells by arm.
     cells: BTreeMap<u64, BTreeMap<String, Cell>>,
 }
 
 impl Store {
-    /// The cells in `folder`, which must be of the settings `of`; none without `resume`.
+    /// The cells in `folder`, which must have the settings `of`; none without `resume`.
     pub(super) fn open(folder: &Path, of: Value, resume: bool) -> Result<Self> {
         let file = KeptFile::new(folder.join(CELLS_FILE), of, CELLS);
         Ok(Self {
@@ -134,7 +134,7 @@ impl Store {
         self.file.write(&self.cells)
     }
 
-    /// All cells of `arms`; `None` where one is missing.
+    /// All cells of `arms`; `None` if one is missing.
     pub(super) fn all(&self, seeds: u64, arms: Vec<ArmName>) -> Option<Cells> {
         let of_arm = |arm: &ArmName| {
             let of_seed = |seed| self.cells.get(&seed)?.get(&arm.name).cloned();

@@ -1,4 +1,4 @@
-//! A paper's claims, measured.
+//! The claims of a paper, measured.
 
 use anyhow::{Result, bail};
 use crossburn_noise::mean_interval;
@@ -6,7 +6,7 @@ use crossburn_noise::mean_interval;
 use crate::apps::study::CONFIDENCE;
 use crate::report::{Claim, Verdict};
 
-/// What a claim expects of a mean.
+/// The value that a claim expects of a mean.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Expected {
     AtLeast(f64),
@@ -15,10 +15,10 @@ pub(crate) enum Expected {
 }
 
 impl Expected {
-    /// More than nothing.
+    /// More than zero.
     pub(crate) const ABOVE_ZERO: Self = Self::AtLeast(f64::MIN_POSITIVE);
 
-    /// By the whole interval of the mean, or by the mean where one training has none.
+    /// The verdict. The whole interval of the mean decides; with a single training, which has no interval, the mean decides.
     pub(crate) fn verdict(self, mean: f64, interval: Option<[f64; 2]>) -> Verdict {
         let [low, high] = interval.unwrap_or([mean, mean]);
         let (least, most) = match self {
@@ -31,17 +31,17 @@ impl Expected {
         } else if high < least || low > most {
             Verdict::Fails
         } else {
-            // Also of a mean that is no number.
+            // This also covers a mean that is NaN.
             Verdict::Unresolved
         }
     }
 }
 
-/// A claim on the mean of `measured`, one value per seed. Where they are differences of two trainings of a seed, the interval
-/// is the paired one.
+/// A claim on the mean of `measured`, one value per seed. If the values are differences between two trainings of the same seed, the interval is the paired
+/// one.
 ///
 /// # Errors
-/// A training without the number.
+/// If a training lacks the number.
 pub(super) fn claim(
     what: impl Into<String>,
     expected: (Expected, impl Into<String>),
@@ -69,7 +69,7 @@ pub(super) fn claim(
     })
 }
 
-/// What is left over what is right, seed by seed.
+/// `left` minus `right`, seed by seed.
 pub(super) fn differences(left: &[f64], right: &[f64]) -> Vec<f64> {
     left.iter().zip(right).map(|(a, b)| a - b).collect()
 }
@@ -81,7 +81,27 @@ pub(super) fn mean(rows: &[Vec<f64>]) -> Vec<f64> {
     (0..seeds).map(of).collect()
 }
 
-/// The median of some numbers; no number where there are none.
+/// The first number of evaluations after which a search has reached `wanted`, seed by seed; `budget` where it has not. `best` gives the best scores
+/// after each number of `looks`, which rise.
+pub(super) fn evaluations_until(
+    looks: impl DoubleEndedIterator<Item = usize>,
+    best: impl Fn(usize) -> Vec<f64>,
+    wanted: &[f64],
+    budget: usize,
+) -> Vec<f64> {
+    let mut found = vec![budget as f64; wanted.len()];
+    // A best score never falls. Going backwards, the last number that meets the condition is therefore the first one that does.
+    for evaluations in looks.rev() {
+        for ((best, wanted), found) in best(evaluations).iter().zip(wanted).zip(&mut found) {
+            if best >= wanted {
+                *found = evaluations as f64;
+            }
+        }
+    }
+    found
+}
+
+/// The median of `values`; NaN if there are none.
 pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     match (values.len(), values.len() / 2) {
@@ -103,7 +123,7 @@ mod tests {
                 .unwrap()
                 .verdict
         };
-        // Mean 5, standard error 1 / sqrt(3), t of two degrees of freedom 4.303: 5 ± 2.484.
+        // Mean 5, standard error 1 / sqrt(3), t with two degrees of freedom 4.303: 5 ± 2.484.
         let values = [4.0, 5.0, 6.0];
         for (least, expected) in [
             (2.5, Verdict::Holds),

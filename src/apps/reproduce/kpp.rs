@@ -15,9 +15,9 @@ use super::setting::{NoiseArm, PLAIN};
 use crate::apps::population::{self, Draw};
 use crate::report::Claim;
 
-/// Seed of the chips that are judged.
+/// Seed of the chips for judging.
 const CHIPS: u64 = 7;
-/// Seed of the chips that choose.
+/// Seed of the chips for choosing strengths.
 const CHOOSING_CHIPS: u64 = 1007;
 
 /// Does noise training raise the first percentile, and right-censored noise more than Gaussian?
@@ -30,7 +30,7 @@ const CHOOSING_CHIPS: u64 = 1007;
 pub(crate) struct Kpp {
     /// σ of the chips, Gaussian, relative to the largest weight of a layer.
     sigma: f64,
-    /// That of the authors' chips: `sigma` times [`ETA`].
+    /// The σ of the authors' chips: `sigma` times [`ETA`].
     mild: f64,
     /// Gaussian strengths to choose from.
     gaussian: Vec<f64>,
@@ -40,22 +40,22 @@ pub(crate) struct Kpp {
     censor: f64,
     /// Upper end of the interval of the search.
     largest: f64,
-    /// Epochs before the search decides.
+    /// Number of epochs before the search decides.
     settle: usize,
 }
 
-/// What is left of the deviation of a cell, as a part of its range, in a weight of eight cells of one bit: 0.577. The authors'
-/// code multiplies Gaussian noise by it, in training and on chips, and right-censored noise not.
+/// The deviation of a weight made of eight one-bit cells, relative to the deviation of one cell: 0.577. The authors' code multiplies Gaussian noise by it,
+/// in training and on chips, but not right-censored noise.
 ///
 /// # Source
 /// `sqrt(Σ 4^-j)` over j = 1..8: Yan et al., the code of arXiv 2307.15853 and its sibling papers.
 const ETA: f64 = 0.577;
-/// The Gaussian strength that the authors' code calls 0.3: 0.3 [`ETA`].
+/// The Gaussian strength that the authors' code calls 0.3: 0.3 times [`ETA`].
 const AS_AUTHORS: &str = "0.173";
 
 impl Kpp {
-    /// The experiment for trainings of `epochs` epochs, in the first half of which the search decides nothing: on other
-    /// seeds, 4 and 6 of 10 epochs were alike and 7 points better than none.
+    /// The experiment with trainings of `epochs` epochs. In the first half of them the search decides nothing. On other seeds, waiting 4 and 6 of 10 epochs gave
+    /// similar results, 7 points better than not waiting.
     pub(crate) fn new(epochs: usize) -> Self {
         Self {
             sigma: 0.3,
@@ -105,7 +105,7 @@ impl NoiseStudy for Kpp {
             let noise = noise(Distribution::gaussian(sigma));
             NoiseArm::new(format!("gaussian {sigma}"), "gaussian", noise)
         }));
-        // A family of its own: it is compared at equal nominal strength and chosen by nothing.
+        // A family of its own, because it is compared at the same nominal strength and not chosen by validation.
         let as_authors = noise(Distribution::gaussian(self.mild));
         arms.push(NoiseArm::new(
             format!("gaussian {AS_AUTHORS}"),

@@ -1,6 +1,6 @@
-//! The acceptance experiments of the papers: every way of training, several seeds, judged alike.
+//! The acceptance experiments of the papers: several ways of training, several seeds, all judged in the same way.
 //!
-//! A cell is one training and its judgement; finished cells are kept, so an interrupted experiment goes on where it was.
+//! A cell is one training and its results. Finished cells are kept, so that an interrupted experiment can resume.
 
 mod cells;
 pub(crate) mod claim;
@@ -47,20 +47,20 @@ use crate::report::{
 
 /// The experiment of one paper.
 pub(crate) trait Experiment: Sync {
-    /// Name on the command line.
+    /// Its name on the command line.
     const NAME: &'static str;
     /// One way of training.
     type Arm: Arm;
 
-    /// What decides over its numbers, beside the arms and the number of seeds.
+    /// The settings that its numbers depend on, besides the arms and the number of seeds.
     fn config(&self) -> Result<Value>;
-    /// Where its items come from, in words.
+    /// The source of its items, in words.
     fn data(&self) -> String;
-    /// The numbers that its table shows.
+    /// The columns of its table.
     fn columns(&self) -> Vec<ReproductionColumn>;
-    /// Ways of training; budgets are relative to the first.
+    /// The ways of training. Budgets are relative to the first.
     fn arms(&self) -> Vec<Self::Arm>;
-    /// Trains and judges one arm with one seed: `None` where it was stopped.
+    /// Trains and judges one arm with one seed; `None` if it was stopped.
     fn cell(
         &self,
         arm: &Self::Arm,
@@ -68,13 +68,13 @@ pub(crate) trait Experiment: Sync {
         place: &Place<'_>,
         observer: &impl StudyObserver,
     ) -> Result<Option<Cell>>;
-    /// The paper's claims on all cells.
+    /// The claims of the paper, measured on all cells.
     fn claims(&self, cells: &Cells) -> Result<Vec<Claim>>;
-    /// Numbers of some arms over a quantity, to draw.
+    /// Lines to draw: numbers of some arms against a quantity.
     fn curves(&self, _cells: &Cells) -> Vec<ReproductionCurve> {
         Vec::new()
     }
-    /// What was taken for what, of one arm.
+    /// A table of labels and decisions, for one arm.
     fn confusion(&self, _cells: &Cells) -> Option<ReproductionConfusion> {
         None
     }
@@ -84,9 +84,9 @@ pub(crate) trait Experiment: Sync {
 pub(crate) trait Arm: Serialize + Sync {
     /// Its name in tables.
     fn name(&self) -> &str;
-    /// Arms of one family differ in a strength that validation chooses.
+    /// The family of the arm. Within a family, validation chooses among strengths.
     fn family(&self) -> &str;
-    /// Whether it starts from what another arm has trained with the same seed; that arm is none of these.
+    /// Whether it starts from the network that another arm has trained with the same seed. That arm must not start from another one.
     fn starts_from_another(&self) -> bool {
         false
     }
@@ -95,10 +95,10 @@ pub(crate) trait Arm: Serialize + Sync {
 /// Where an experiment runs.
 pub(crate) struct Place<'a> {
     pub(crate) folder: &'a Path,
-    /// Go on with the finished cells of that folder.
+    /// Whether to continue with the finished cells in the folder.
     pub(crate) resume: bool,
     pub(crate) device: &'a Device,
-    /// Trainings at a time.
+    /// Number of trainings at a time.
     pub(crate) lanes: usize,
     pub(crate) stop: &'a AtomicBool,
 }
@@ -108,21 +108,21 @@ impl Place<'_> {
         self.stop.load(Ordering::SeqCst)
     }
 
-    /// The folder of the checkpoint of a training that others start from.
+    /// The folder for the checkpoint of a training from which others start.
     fn trained(&self, arm: &str, seed: u64) -> PathBuf {
         self.folder.join("trained").join(format!("{arm}-{seed}"))
     }
 }
 
-/// The name of one training, for those who follow it.
+/// The name of one training, for observers.
 fn training_name(arm: &impl Arm, seed: u64) -> String {
     format!("{}, seed {seed}", arm.name())
 }
 
-/// The settings of `experiment` with `seeds` seeds, as its document holds them.
+/// The settings of `experiment` with `seeds` seeds, in the form of its document.
 ///
 /// # Errors
-/// Settings that have no form in JSON.
+/// Settings without a form in JSON.
 pub(crate) fn config<E: Experiment>(experiment: &E, seeds: u64) -> Result<Value> {
     let mut config = experiment.config()?;
     config["arms"] = study::json(&experiment.arms())?;
@@ -130,10 +130,10 @@ pub(crate) fn config<E: Experiment>(experiment: &E, seeds: u64) -> Result<Value>
     Ok(config)
 }
 
-/// Runs an experiment with the seeds `1..=seeds`; `None` where it was stopped, with its finished cells kept.
+/// Runs an experiment with the seeds `1..=seeds`; `None` if it was stopped. Finished cells are then kept.
 ///
 /// # Errors
-/// Data that cannot be read, a training that diverges, finished cells of other settings.
+/// If data cannot be read, a training diverges, or finished cells have other settings.
 pub(crate) fn run<E: Experiment>(
     experiment: &E,
     seeds: u64,
@@ -143,7 +143,7 @@ pub(crate) fn run<E: Experiment>(
     let mut clock = Clock::new();
     let config = config(experiment, seeds)?;
     let mut of = config.clone();
-    // More seeds are more of the same.
+    // An experiment may be resumed with more seeds.
     of["seeds"].take();
     let store = Mutex::new(Store::open(place.folder, of, place.resume)?);
     let store = || store.lock().unwrap_or_else(PoisonError::into_inner);

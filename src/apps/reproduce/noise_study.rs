@@ -1,4 +1,4 @@
-//! Networks of one setting, trained under noise in several ways.
+//! Networks of one setting, trained with noise in several ways.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
@@ -19,40 +19,40 @@ use super::{Experiment, Place, training_name};
 use crate::apps::study::{self, StudyObserver};
 use crate::report::{Claim, ReproductionColumn};
 
-/// A trained network and what to judge it on.
+/// A trained network, and the items for judging it.
 pub(crate) struct Scene<'a, N, T: Task> {
     pub(crate) network: &'a N,
     pub(crate) weights: WeightPlan,
     pub(crate) validation: Batches<T>,
     pub(crate) test: Batches<T>,
-    /// Chips per judgement.
+    /// Number of chips per judgement.
     pub(crate) chips: u64,
-    /// Hears of every finished chip.
+    /// Called after every finished chip.
     pub(crate) on_chip: &'a (dyn Fn() + Sync),
     pub(crate) stop: &'a AtomicBool,
 }
 
-/// An experiment on any network of any task: how its weights bear noise after different trainings.
+/// An experiment for any network and task: how well its weights tolerate noise after different trainings.
 pub(crate) trait NoiseStudy: Serialize + Sync {
-    /// Name on the command line.
+    /// Its name on the command line.
     const NAME: &'static str;
-    /// Names of the numbers that its table shows, all of the metric of the task.
+    /// Names of the columns of its table. All are of the metric of the task.
     fn columns(&self) -> Vec<String>;
-    /// Ways of training.
+    /// The ways of training.
     fn arms(&self) -> Vec<NoiseArm>;
-    /// Chips that a judgement takes, for a progress bar.
+    /// Number of chips that judging one arm takes, for a progress bar.
     fn judged_chips(&self, arm: &NoiseArm, chips: u64) -> u64;
-    /// Judges one network: `None` where it was stopped.
+    /// Judges one network; `None` if it was stopped.
     fn judge<N: Network, T: Learn<N>>(
         &self,
         arm: &NoiseArm,
         scene: &Scene<'_, N, T>,
     ) -> Result<Option<BTreeMap<String, f64>>>;
-    /// The paper's claims on all cells.
+    /// The claims of the paper, measured on all cells.
     fn claims(&self, cells: &Cells) -> Result<Vec<Claim>>;
 }
 
-/// A study with the network and the data that it is made on.
+/// A study, with its network and its data.
 pub(crate) struct OnSetting<S> {
     pub(crate) study: S,
     pub(crate) setting: Setting,
@@ -129,7 +129,7 @@ impl<S: NoiseStudy> Experiment for OnSetting<S> {
     }
 }
 
-/// One cell.
+/// Trains and judges one cell.
 struct CellJob<'a, S, O> {
     study: &'a S,
     arm: &'a NoiseArm,

@@ -1,4 +1,4 @@
-//! What a study of noise trains, and its ways of training.
+//! The network, data and ways of training of a study of noise.
 
 use anyhow::{Result, bail};
 use crossburn_hardware::WeightBits;
@@ -10,36 +10,36 @@ use serde::Serialize;
 
 use super::Arm;
 
-/// How much of an experiment is made.
+/// The extent of an experiment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Extent {
-    /// A tenth of the work, to see that everything runs.
+    /// A tenth of the work, to check that everything runs.
     Quick,
-    /// What two cores manage.
+    /// What two cores can do.
     Usual,
-    /// The papers' width, items and epochs on CIFAR-10: for a GPU.
+    /// The width, items and epochs of the papers, on CIFAR-10: for a GPU.
     Full,
 }
 
-/// What an experiment trains, and on what.
+/// The network and data that an experiment trains.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Setting {
     /// The network.
     pub(crate) model: ModelConfig,
     /// The items.
     pub(crate) data: DataConfig,
-    /// The training, the same for every row.
+    /// The training. It is the same for every row.
     pub(crate) training: TrainingConfig,
-    /// Chips, or random deviations, per judgement.
+    /// Number of chips, or of random deviations, per judgement.
     pub(crate) chips: u64,
 }
 
 impl Setting {
-    /// LeNet with 4 bits on digits or MNIST, ConvNet with 6 bits on CIFAR-10, of a quarter of the papers' width where the
-    /// extent is not [`Extent::Full`].
+    /// A LeNet with 4 bits on digits or MNIST; a ConvNet with 6 bits on CIFAR-10, which has a quarter of the papers' width unless the extent is
+    /// [`Extent::Full`].
     ///
     /// # Errors
-    /// Another data source, and the papers' extent on a smaller one.
+    /// If the source is another one, or if the full extent is asked for a smaller one.
     pub(crate) fn new(source: DataSource, extent: Extent) -> Result<Self> {
         let colour = source.kind() == "cifar10";
         if extent == Extent::Full && !colour {
@@ -84,27 +84,27 @@ impl Setting {
 }
 
 impl Setting {
-    /// What networks are trained and judged for.
+    /// The task of the networks.
     pub(super) fn task(&self) -> TaskConfig {
         TaskConfig::default()
     }
 }
 
-/// The way of training without noise, whose name budgets are relative to.
+/// The name of the training without noise, to which budgets are relative.
 pub(super) const PLAIN: &str = "none";
 
-/// One way of training under noise, or without.
+/// One way of training, with or without noise.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct NoiseArm {
     /// Its name in tables.
     pub(crate) name: String,
-    /// Arms of one family differ in a strength that validation chooses.
+    /// Its family. Within a family, validation chooses among strengths.
     pub(crate) family: &'static str,
-    /// Training noise.
+    /// The training noise.
     pub(crate) noise: Variation,
-    /// Method.
+    /// The training method.
     pub(crate) method: Method,
-    /// What is programmed.
+    /// What is programmed to chips.
     pub(crate) deployment: Deployment,
 }
 
@@ -130,7 +130,7 @@ impl NoiseArm {
         }
     }
 
-    /// Its training with one seed.
+    /// The recipe of its training with one seed.
     pub(super) fn recipe(&self, setting: &Setting, seed: u64) -> Recipe {
         Recipe {
             task: setting.task(),

@@ -1,4 +1,4 @@
-//! The worst admissible deviation, and training for it.
+//! The worst admissible deviation, and training against it.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -17,36 +17,36 @@ use super::noise_study::{NoiseStudy, Scene};
 use super::setting::{NoiseArm, PLAIN};
 use crate::report::Claim;
 
-/// Seed of random deviations and restarts.
+/// Seed of random deviations and of restarts.
 const SEED: u64 = 7;
 
-/// Does a search find what random chips do not, and does training against it raise the floor?
+/// Does a search find worse chips than random draws, and does training against it raise the worst case?
 ///
-/// The worst case of a network is what the automatic search finds. Beside it stand two single searches, steps against the
-/// sign of the gradient by margin and by cross-entropy: each alone makes some ways of training look stronger than they are.
+/// The worst case of a network is the result of the automatic search. Two single searches are shown beside it: steps against the sign of the gradient of the
+/// margin, and of the cross-entropy. Each alone makes some ways of training look stronger than they are.
 ///
 /// # Source
-/// Yan, Hu and Shi, ICCAD 2022 (arXiv 2207.07626) and TCAD 2024 (arXiv 2312.06137). Networks, data and thresholds are smaller
-/// than the papers': there deep networks fall to almost nothing, and training gains up to 33 points.
+/// Yan, Hu and Shi, ICCAD 2022 (arXiv 2207.07626) and TCAD 2024 (arXiv 2312.06137). Networks, data and thresholds are smaller than the papers'. There, the
+/// accuracy of deep networks falls to almost nothing, and training gains up to 33 points.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct WorstCasePaper {
-    /// The bound that training is for, relative to the largest weight of a layer.
+    /// The bound for which networks are trained, relative to the largest weight of a layer.
     bound: f64,
-    /// Others that are judged, below and above.
+    /// Further bounds for judging: one below and one above.
     others: [f64; 2],
-    /// Passes of the search.
+    /// Number of passes of the search.
     budget: usize,
-    /// Budgets that are compared with it.
+    /// Further budgets for comparison.
     compared: [usize; 2],
-    /// Steps of the single searches from zero to the bound; they take twice as many.
+    /// Steps of the single searches from zero to the bound. They take twice as many steps in total.
     steps: usize,
     /// Strength of every training noise.
     sigma: f64,
     /// Censoring point, in standard deviations.
     censor: f64,
-    /// Weights of the adversarial loss to choose from.
+    /// Weights of the adversarial loss, one of which is chosen.
     weights: [f64; 2],
-    /// Steps of the adversary to choose from.
+    /// Step sizes of the adversary, one of which is chosen.
     adversarial_steps: [f64; 2],
 }
 
@@ -69,10 +69,10 @@ impl Default for WorstCasePaper {
 const RANDOM: &str = "random, lowest";
 const VALIDATION: &str = "of validation";
 
-/// Surrogates of the single searches, by name.
+/// Surrogate losses of the single searches, by name.
 const SINGLES: [&str; 2] = ["margin", "cross-entropy"];
 
-/// The number of a single search by one surrogate.
+/// The name of the number of a single search with one surrogate.
 fn by(loss: &str) -> String {
     format!("sign, {loss}")
 }

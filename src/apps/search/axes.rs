@@ -1,9 +1,9 @@
-//! What the axes of a space mean for a convolutional network and the arrays below it.
+//! The meaning of the axes of a space, for a convolutional network and its arrays.
 
 use std::ops::RangeInclusive;
 
 use anyhow::{Result, anyhow};
-use crossburn_hardware::cost::{Accelerator, CostReport, TotalCost};
+use crossburn_hardware::cost::{Accelerator, CostReport, LayerShape, TotalCost};
 use crossburn_hardware::deploy::{Hardware, HardwareConfig};
 use crossburn_hardware::{HardwareError, MemoryDevice, WeightBits};
 use crossburn_models::nas::{
@@ -17,7 +17,7 @@ use crate::report::DesignLayer;
 
 /// Joules to picojoules.
 pub(super) const PICO: f64 = 1e12;
-/// Sizes that a network or an array can have.
+/// Sizes that a network or an array may have.
 const SIZES: RangeInclusive<usize> = 1..=4096;
 
 /// What the choices of an axis must be.
@@ -27,7 +27,7 @@ enum Needs {
     Size,
     /// Sizes, one for each layer.
     SizePerLayer,
-    /// Words or numbers that a test knows, at one position, with what they are in words.
+    /// Words or numbers that a function accepts, at one position, and what they are in words.
     Known(fn(&Choice) -> bool, &'static str),
 }
 
@@ -81,21 +81,21 @@ const KNOWN: [(&str, Needs); 13] = [
     ("weight_bits", Needs::Size),
 ];
 
-/// What designs leave open, and the hardware that their axes change.
+/// What designs do not determine, and the hardware that their axes change.
 #[derive(Clone, Debug)]
 pub(super) struct Axes {
     /// The network without its layers.
     network: ConvolutionalCandidate,
     hardware: HardwareConfig,
-    /// That of all designs of a space without axes of the hardware.
+    /// The hardware of all designs, if the space has no axes of the hardware.
     fixed: Option<Accelerator>,
 }
 
-/// What a design costs.
+/// The cost of a design.
 pub(super) struct Cost {
-    /// In pJ for an input.
+    /// In pJ per input.
     energy: f64,
-    /// In seconds for an input.
+    /// In seconds per input.
     latency: f64,
     /// In mm².
     area: f64,
@@ -114,7 +114,7 @@ impl Cost {
         }
     }
 
-    /// The measures of its values, in their order.
+    /// The measures, in the order of their values.
     pub(super) fn measures() -> [Measure; 5] {
         [
             ("energy", "pJ"),
@@ -137,7 +137,7 @@ impl Cost {
     }
 }
 
-/// What is wrong with the axes of `space`, and what to do.
+/// A problem with the axes of `space`, and its remedy.
 fn problem(space: &Space) -> Result<(), (String, String)> {
     let is_size = |choice: &Choice| choice.size().is_some_and(|size| SIZES.contains(&size));
     for axis in space.axes() {
@@ -191,7 +191,7 @@ fn problem(space: &Space) -> Result<(), (String, String)> {
     Ok(())
 }
 
-/// The refusal of an evaluation of this kind.
+/// The error of an evaluation of this kind.
 pub(super) fn refusal(kind: &str, problem: String, remedy: &str) -> anyhow::Error {
     anyhow!("evaluation.kind = {kind}: {problem}; {remedy}")
 }
@@ -206,16 +206,16 @@ fn word(space: &Space, design: &Design, name: &str) -> Option<String> {
     Some(space.chosen(design, name)?.first()?.to_string())
 }
 
-/// A number of bits; too many are refused by what takes them.
+/// A number of bits. If it is too large, the function that takes it refuses it.
 fn bits(number: usize) -> u8 {
     u8::try_from(number).unwrap_or(u8::MAX)
 }
 
 impl Axes {
-    /// The axes of `space`, for an evaluation of the kind `kind`. `network` says what designs leave open, `hardware` is what their axes change.
+    /// The axes of `space`, for an evaluation of the kind `kind`. `network` gives what designs do not determine; the axes change `hardware`.
     ///
     /// # Errors
-    /// An axis that has no meaning, sizes that no network has, and a hardware without costs.
+    /// If an axis has no meaning, a size is impossible for a network, or the hardware has no costs.
     pub(super) fn new(
         kind: &str,
         space: &Space,
@@ -267,7 +267,7 @@ impl Axes {
         let dropout = space.chosen(design, "dropout").unwrap_or_default();
         let dropout = dropout.first().and_then(|share| share.number());
         let open = &self.network;
-        // A single kernel is that of all layers.
+        // A single kernel size holds for all layers.
         let layers = channels.iter().zip(kernels.iter().cycle());
         let candidate = ConvolutionalCandidate {
             layers: layers
@@ -297,7 +297,7 @@ impl Axes {
     /// The hardware of a design.
     ///
     /// # Errors
-    /// Why there is none, in words.
+    /// Why it cannot be made, in words.
     pub(super) fn hardware(&self, space: &Space, design: &Design) -> Result<Hardware, String> {
         let config = self.changed(space, design);
         let hardware = config.and_then(Hardware::try_from);
@@ -318,7 +318,7 @@ impl Axes {
         }
         let slice = number("cell_bits").map(bits);
         let slice = slice.or(config.mapping.slice_bits);
-        // A cell holds no more than the weight has.
+        // A cell holds at most as many bits as the weight has.
         config.mapping.slice_bits = slice.map(|bits| bits.min(config.mapping.weight_bits.get()));
         let (size, shared) = (config.array.columns, number("columns_per_converter"));
         let shares = |usual: usize| shared.unwrap_or(usual.min(size));
@@ -332,12 +332,12 @@ impl Axes {
         Ok(config)
     }
 
-    /// What designs leave open of their networks, without layers.
+    /// What designs do not determine of their networks. It has no layers.
     pub(super) fn open_network(&self) -> &ConvolutionalCandidate {
         &self.network
     }
 
-    /// What a network costs on the hardware that no axis changes, with that hardware.
+    /// The cost of a network on the fixed hardware, and that hardware.
     ///
     /// # Errors
     /// Why it cannot be built, in words.
@@ -348,17 +348,12 @@ impl Axes {
         candidate.check().map_err(|error| error.to_string())?;
         let hardware = Hardware::try_from(self.hardware.clone());
         let hardware = hardware.map_err(|error| error.to_string())?;
-        let counted = hardware
-            .accelerator()
-            .and_then(|accelerator| accelerator.cost(&candidate.shapes()));
-        let cost = Cost::of(
-            &counted.map_err(|error| error.to_string())?.total,
-            candidate,
-        );
-        Ok((cost, hardware))
+        let counted = cost_on(&hardware, &candidate.shapes());
+        let counted = counted.map_err(|error| error.to_string())?;
+        Ok((Cost::of(&counted.total, candidate), hardware))
     }
 
-    /// What a design with this network costs.
+    /// The cost of a design with this network.
     ///
     /// # Errors
     /// Why it cannot be built, in words.
@@ -395,13 +390,14 @@ impl Axes {
         let shapes = candidate.shapes();
         let counted = match &self.fixed {
             Some(accelerator) => accelerator.cost(&shapes),
-            None => self
-                .hardware(space, design)?
-                .accelerator()
-                .and_then(|accelerator| accelerator.cost(&shapes)),
+            None => cost_on(&self.hardware(space, design)?, &shapes),
         };
         counted.map_err(|error| error.to_string())
     }
+}
+
+fn cost_on(hardware: &Hardware, shapes: &[LayerShape]) -> Result<CostReport, HardwareError> {
+    hardware.accelerator()?.cost(shapes)
 }
 
 #[cfg(test)]
@@ -435,7 +431,7 @@ mod tests {
         let none = space("name = \"a\"\nnetwork.kernels = [3]");
         let message = axes(&none).unwrap_err().to_string();
         assert!(message.contains("axis `channels` is missing"), "{message}");
-        // An axis whose choices would be ignored is refused as well.
+        // An axis whose choices would have no effect is refused too.
         for (axis, part) in [
             (
                 "network.block = [\"conv\", \"dense\"]",
@@ -496,7 +492,7 @@ mod tests {
         assert_eq!((config.array.rows, config.array.columns), (64, 64));
         let adc = config.array.adc.unwrap();
         assert_eq!((adc.bits, adc.columns_per_converter), (5, 16));
-        // A cell of 4 bits holds the 3 of the weight.
+        // A cell for 4 bits holds the 3 bits of the weight.
         let mapping = &config.mapping;
         assert_eq!(
             (mapping.weight_bits.get(), mapping.slice_bits),
@@ -504,7 +500,7 @@ mod tests {
         );
     }
 
-    /// The costs of a design are those of an accelerator that is made of the same numbers without any hardware.
+    /// The costs of a design are those of an accelerator with the same numbers, built directly.
     #[test]
     fn costs_are_those_of_the_chosen_arrays() {
         let text = format!(

@@ -1,4 +1,4 @@
-//! What all searches of a contest share: the space, who measures its designs, and how measures become a score.
+//! What all searches of a contest share: the space, the judge of its designs, and the score.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -15,15 +15,15 @@ use rayon::prelude::*;
 use super::space_file::{Measurer, SpaceFile};
 use crate::report::DesignLayer;
 
-/// Spaces of at most this many designs are looked through for the best.
+/// Spaces of at most this many designs are enumerated to find the best one.
 const LOOKED_THROUGH: f64 = 50_000.0;
-/// Designs that are drawn to see whether any keeps the limits.
+/// Number of random designs that are checked against the limits.
 const LIMIT_DRAWS: usize = 500;
 
-/// Everything that all searches of a contest share.
+/// What all searches of a contest share.
 pub(crate) struct Contest {
     pub(crate) space: Space,
-    /// What proposers see of the space.
+    /// The space as proposers see it.
     view: Space,
     /// Whether names and values of the space are hidden from proposers.
     pub(super) hidden: bool,
@@ -33,20 +33,20 @@ pub(crate) struct Contest {
     priorities: Vec<Priority>,
 }
 
-/// For how long a search goes on.
+/// How long a search goes on.
 #[derive(Clone, Copy)]
 pub(crate) struct Extent<'a> {
-    /// Evaluations.
+    /// Number of evaluations.
     pub(crate) budget: usize,
-    /// Ends it after the evaluation that is going on.
+    /// Ends the search after the current evaluation.
     pub(crate) stop: &'a AtomicBool,
 }
 
 impl Contest {
-    /// Checks everything before anything is searched. Setting `stop` ends a measurement that takes long.
+    /// Checks all settings before a search begins. Setting `stop` ends a measurement that takes long.
     ///
     /// # Errors
-    /// What cannot be used, and limits that no design seems to keep.
+    /// For unusable settings, and for limits that apparently no design meets.
     pub(crate) fn new(
         file: &SpaceFile,
         score: &ScoreConfig,
@@ -77,12 +77,12 @@ impl Contest {
         Ok(contest)
     }
 
-    /// Who measures its designs.
+    /// The judge of its designs.
     pub(crate) fn judge(&self) -> &dyn Judge {
         &*self.measurer.judge
     }
 
-    /// How its designs are measured, in words.
+    /// How designs are measured, in words.
     pub(crate) fn measured_by(&self) -> String {
         self.measurer.words.clone()
     }
@@ -92,7 +92,7 @@ impl Contest {
         self.measurer.judge.measures()
     }
 
-    /// The place of the best of `points` by the priorities of the space, where it has any.
+    /// The index of the best of `points` by the priorities of the space, if it has any.
     pub(super) fn by_priority(&self, points: &[&[f64]]) -> Result<Option<usize>> {
         Ok(match self.priorities.is_empty() {
             true => None,
@@ -100,7 +100,7 @@ impl Contest {
         })
     }
 
-    /// What proposers that are spoken with are told of the goal.
+    /// The goal, as proposers with a conversation are told it.
     pub(super) fn goal(&self) -> Goal {
         match self.hidden {
             true => Goal::hidden(),
@@ -112,7 +112,7 @@ impl Contest {
         }
     }
 
-    /// The layers of the design that `text` says.
+    /// The layers of the design that `text` describes.
     pub(super) fn layers(&self, text: &str) -> Result<Vec<DesignLayer>> {
         let design = self.space.parse(text)?;
         let layers = self.measurer.judge.layers(&self.space, &design);
@@ -129,7 +129,7 @@ impl Contest {
         }
     }
 
-    /// Refuses limits that none of many random designs keeps.
+    /// Refuses limits that none of many random designs meets.
     fn check_limits(&self) -> Result<()> {
         if self.limits.is_empty() {
             return Ok(());
@@ -155,7 +155,7 @@ impl Contest {
             if !self.limits.iter().any(refuses) {
                 return Ok(());
             }
-            // What is not known yet is no least that was seen.
+            // An unknown value must not become the smallest one seen.
             let values = values.iter().map(|value| value.unwrap_or(f64::INFINITY));
             least = Some(match least {
                 None => values.collect(),
@@ -183,7 +183,7 @@ impl Contest {
         )
     }
 
-    /// The highest score of the space, where all of it can be looked through.
+    /// The highest score of the space, if all designs can be enumerated.
     pub(super) fn optimum(&self) -> Result<Option<f64>> {
         if self.measurer.trains || self.space.size() > LOOKED_THROUGH {
             return Ok(None);
@@ -197,7 +197,7 @@ impl Contest {
         Ok(scores.into_iter().flatten().reduce(f64::max))
     }
 
-    /// One search with `judge`, which is that of the contest or keeps what it finds. `advance` hears the highest score after every evaluation.
+    /// One search with `judge`, which is the contest's own or one that keeps its results. `advance` is called after every evaluation with the highest score.
     ///
     /// # Errors
     /// Those of the judge and of the proposer.

@@ -1,4 +1,4 @@
-//! Conversations on disk: every prompt with its reply is kept, an interrupted search goes on with them, and another search replays them.
+//! Conversations on disk. Every prompt and reply is kept; an interrupted search continues with them, and another search can replay them.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -9,13 +9,13 @@ use anyhow::{Result, bail};
 use crossburn_checkpoints::write_bytes;
 use crossburn_training::search::{Exchange, Message, Speaker, SpeakerProblem};
 
-/// The most bytes of a transcript that are read.
+/// Most bytes of a transcript that are read.
 const MOST_BYTES: u64 = 1 << 30;
 
-/// The exchanges of a transcript, a line of JSON each. A last line that does not end is what an interrupted run left, and is not read.
+/// The exchanges of a transcript, one line of JSON each. A last line without an end was left by an interrupted run, and is ignored.
 ///
 /// # Errors
-/// A file that cannot be read, and a line that is no exchange.
+/// If the file cannot be read, or a line is no exchange.
 pub(crate) fn read_transcript(path: &Path) -> Result<Vec<Exchange>> {
     let bytes = fs_err::metadata(path)?.len();
     if bytes > MOST_BYTES {
@@ -37,23 +37,23 @@ pub(crate) fn read_transcript(path: &Path) -> Result<Vec<Exchange>> {
     Ok(exchanges)
 }
 
-/// A speaker whose exchanges are kept in a file, and that first repeats those of an earlier run.
+/// A speaker whose exchanges are kept in a file. It first repeats the replies of an earlier run.
 ///
-/// As long as the prompts are those of the earlier run, its replies are repeated. From the first other prompt on, the speaker itself is asked.
+/// As long as prompts equal those of the earlier run, its replies are repeated. From the first different prompt on, the speaker itself is asked.
 pub(crate) struct Kept {
     speaker: Box<dyn Speaker>,
     path: PathBuf,
-    /// Open for new exchanges from the first one on.
+    /// The open file, from the first new exchange on.
     file: Option<File>,
     earlier: VecDeque<Exchange>,
-    /// Those of `earlier` that were repeated.
+    /// The exchanges of `earlier` that were repeated.
     repeated: Vec<Exchange>,
-    /// Whether the last reply was a repeated one.
+    /// Whether the last reply was repeated.
     repeats: bool,
 }
 
 impl Kept {
-    /// `speaker` with its exchanges in the file at `path`, which begins with `earlier`, those of the earlier run.
+    /// `speaker`, with its exchanges kept in the file at `path`. `earlier` are the exchanges of an earlier run.
     ///
     /// # Errors
     /// A file that cannot be written.
@@ -75,8 +75,8 @@ impl Kept {
         })
     }
 
-    /// Adds an exchange to the file. Before the first one, what was not repeated of the earlier run is taken away: until then an interruption
-    /// loses nothing of it.
+    /// Adds an exchange to the file. Before the first new exchange, those of the earlier run that were not repeated are removed. Until then, an interruption loses
+    /// none of them.
     fn append(&mut self, exchange: &Exchange) -> Result<()> {
         if self.file.is_none() {
             let mut lines = String::new();
@@ -126,7 +126,7 @@ impl Speaker for Kept {
     }
 }
 
-/// Replies of a transcript, one after the other, whatever is asked.
+/// Gives the replies of a transcript in their order, regardless of the prompts.
 pub(crate) struct Replay {
     replies: VecDeque<String>,
 }
@@ -135,7 +135,7 @@ impl Replay {
     /// The replies of the transcript at `path`.
     ///
     /// # Errors
-    /// As [`read_transcript`], and a transcript without a reply.
+    /// As [`read_transcript`], and if the transcript has no reply.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let exchanges = read_transcript(path)?;
         if exchanges.is_empty() {
@@ -206,11 +206,11 @@ mod tests {
         assert_eq!(said("a").as_deref(), Some("old a"));
         let untouched = std::fs::read_to_string(&path).unwrap();
         assert_eq!(untouched, "what the earlier run left\n");
-        // Another prompt than before: what follows is new, whatever the earlier run had.
+        // After a different prompt everything is new, whatever the earlier run had.
         assert_eq!(said("other").as_deref(), Some("new"));
         assert_eq!(said("c").as_deref(), Some("newer"));
         assert_eq!(said("d"), None);
-        // A line that was cut off is not read.
+        // A line without an end is ignored.
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, format!("{text}{{\"evaluation\"")).unwrap();
         let replies: Vec<String> = read_transcript(&path)

@@ -1,4 +1,4 @@
-//! A chat endpoint of the protocol that OpenAI, Ollama and the server of llama.cpp share: `POST URL/chat/completions`.
+//! A chat endpoint with the protocol that OpenAI, Ollama and the server of llama.cpp share: `POST URL/chat/completions`.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -12,29 +12,29 @@ use ureq::Agent;
 use ureq::http::Response;
 use ureq::{Body, Error};
 
-/// Bytes of a response that are read.
+/// Most bytes of a response that are read.
 const MOST_BYTES: u64 = 4 << 20;
-/// Requests for one reply.
+/// Most requests for one reply.
 const ATTEMPTS: u32 = 3;
-/// Seconds before the second request where the endpoint does not say how many; twice as many before the third.
+/// Time before the second request if the endpoint gives none; twice as long before the third.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Characters of a response that a message shows.
+/// Most characters of a response in a message.
 const SHOWN: usize = 120;
 
-/// Where the endpoint is, and how it is asked.
+/// The address of the endpoint, and settings of requests.
 #[derive(Clone)]
 pub(crate) struct EndpointConfig {
     /// The address before `/chat/completions`, such as `http://localhost:11434/v1`.
     pub(crate) url: String,
     /// The model that replies.
     pub(crate) model: String,
-    /// The secret key; none for an endpoint without one. It is sent and never shown.
+    /// The secret key; none if the endpoint needs none. It is sent but never shown.
     pub(crate) key: Option<String>,
-    /// How freely replies are drawn; 0 for the likeliest.
+    /// Temperature of sampling; 0 for the most likely reply.
     pub(crate) temperature: f64,
-    /// Tokens of a reply.
+    /// Most tokens of a reply.
     pub(crate) most_tokens: usize,
-    /// How long one request may take.
+    /// Time limit of one request.
     pub(crate) patience: Duration,
 }
 
@@ -46,24 +46,24 @@ pub(crate) struct Endpoint {
     pause: Duration,
 }
 
-/// What became of one request.
+/// The outcome of one request.
 enum Answer {
     Reply(String),
-    /// Worth asking again, after a while that the endpoint may name.
+    /// Another request may succeed, after a time that the endpoint may give.
     Later(String, Option<Duration>),
-    /// Not worth asking again: problem and remedy.
+    /// Another request cannot succeed: problem and remedy.
     Never(String, String),
 }
 
 impl Endpoint {
-    /// The endpoint of `config`. Redirects are not followed, since the key would go along.
+    /// The endpoint for `config`. Redirects are not followed, because they would pass on the key.
     ///
     /// # Errors
-    /// An address that is none.
+    /// An invalid address.
     pub(crate) fn new(config: EndpointConfig, stop: &Arc<AtomicBool>) -> Result<Self> {
         let (scheme, rest) = config.url.split_once("://").unwrap_or_default();
         if !["http", "https"].contains(&scheme) || rest.is_empty() || rest.contains('@') {
-            // The address is not shown, since it may hold a password.
+            // The address is not shown, because it may contain a password.
             bail!(
                 "--endpoint: give an address with http:// or https:// and without a name or password in it, such as http://localhost:11434/v1"
             );
@@ -78,7 +78,7 @@ impl Endpoint {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .timeout_global(Some(config.patience));
-        // No proxy leads to this machine.
+        // Requests to this machine use no proxy.
         if is_own {
             builder = builder.proxy(None);
         }
@@ -111,7 +111,7 @@ impl Endpoint {
             Ok(response) => self.read(response),
             Err(Error::Timeout(_)) => self.too_slow(),
             Err(error @ (Error::ConnectionFailed | Error::HostNotFound | Error::Io(_))) => {
-                // A connection that was cut after it stood may stand again; one that is refused is down.
+                // A connection that broke may succeed again; a refused one means that the endpoint is not running.
                 match &error {
                     Error::Io(cause) if cause.kind() != std::io::ErrorKind::ConnectionRefused => {
                         Answer::Later(format!("broke off ({error})"), None)
@@ -220,7 +220,7 @@ impl Endpoint {
             .collect()
     }
 
-    /// Waits, and says whether the search goes on.
+    /// Waits, and says whether the search continues.
     fn waited(&self, time: Duration) -> bool {
         let start = Instant::now();
         while start.elapsed() < time {

@@ -1,4 +1,4 @@
-//! A program that replies: the prompt goes to its stdin, its stdout is the reply.
+//! A program that replies: it gets the prompt on stdin, and writes the reply to stdout.
 
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use crossburn_training::search::{MOST_REPLY, Message, Speaker, SpeakerProblem};
 
-/// The pause between two looks at whether a program has ended.
+/// Time between two checks whether a program has ended.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// A command line that is run by the shell for every prompt.
+/// A command line that the shell runs for every prompt.
 pub(crate) struct External {
     command: String,
     patience: Duration,
@@ -19,7 +19,7 @@ pub(crate) struct External {
 }
 
 impl External {
-    /// `command`, which is ended where it takes longer than `patience`, or when `stop` is set.
+    /// A speaker that runs `command`. The command is ended if it takes longer than `patience`, or when `stop` is set.
     pub(crate) fn new(command: &str, patience: Duration, stop: &Arc<AtomicBool>) -> Self {
         Self {
             command: command.to_string(),
@@ -61,13 +61,13 @@ impl Speaker for External {
         let prompt = contents.join("\n\n") + "\n";
         let mut child = self.start()?;
         let (input, output) = (child.stdin.take(), child.stdout.take());
-        // A program may end without reading all of its prompt.
+        // A program may end without reading its whole prompt.
         std::thread::spawn(move || input.map(|mut input| input.write_all(prompt.as_bytes())));
         let reading = std::thread::spawn(move || {
             let mut bytes = Vec::new();
             if let Some(output) = output {
-                // One byte more than a reply may have, so that a longer one is refused rather than cut. The rest is read and dropped: the program
-                // may write it to its end.
+                // Reads one byte more than a reply may have, so that a longer reply is refused rather than cut. The rest is read and dropped, so that the program can finish
+                // writing.
                 let mut beginning = output.take(MOST_REPLY as u64 + 1);
                 beginning.read_to_end(&mut bytes)?;
                 std::io::copy(&mut beginning.into_inner(), &mut std::io::sink())?;
@@ -77,7 +77,7 @@ impl Speaker for External {
         let start = Instant::now();
         let status = loop {
             match child.try_wait() {
-                // What the program has started may still hold its output.
+                // A process that the program has started may still hold its output open.
                 Ok(Some(status)) if reading.is_finished() => break status,
                 Ok(_) if start.elapsed() > self.patience => {
                     let _ = child.kill();
@@ -132,7 +132,7 @@ mod tests {
         let patience = Duration::from_secs(60);
         assert_eq!(reply("cat", patience).unwrap().unwrap(), "who\n\nwhat\n");
         assert_eq!(reply("echo {}", patience).unwrap().unwrap(), "{}\n");
-        // More than is read, of a program that never reads.
+        // More than is read, from a program that never reads.
         let long = reply("head -c 1000000 /dev/zero", patience);
         assert_eq!(long.unwrap().unwrap().len(), MOST_REPLY + 1);
     }
@@ -145,7 +145,7 @@ mod tests {
         assert!(failed.speaker.contains("exit 3"), "{failed:?}");
         let slow = reply("sleep 60", Duration::from_millis(50)).unwrap_err();
         assert!(slow.problem.contains("did not end within"), "{slow:?}");
-        // The shell ends at once; what it started holds the output.
+        // The shell ends at once, but the process that it started holds the output open.
         let held = reply("sleep 5 2>/dev/null & echo {}", Duration::from_millis(300)).unwrap_err();
         assert!(held.problem.contains("did not end within"), "{held:?}");
         let none = reply("no-such-program-here 2>/dev/null", patience).unwrap_err();

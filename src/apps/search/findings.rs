@@ -1,4 +1,4 @@
-//! What the searches of a contest found, in the form of a document.
+//! The results of the searches of a contest, in the form of a document.
 
 use std::collections::BTreeMap;
 
@@ -9,22 +9,22 @@ use crossburn_training::search::{
 use super::contest::Contest;
 use crate::report::{DesignPoint, ProposerResults, SearchRun, ShownExchange};
 
-/// Designs of a document beside those of the Pareto sets.
+/// Most designs of a document, besides those of the Pareto sets.
 const MOST_POINTS: usize = 400;
-/// Exchanges of a document.
+/// Most exchanges of a document.
 const MOST_EXCHANGES: usize = 200;
-/// Characters of a reply that a document shows.
+/// Most characters of a reply in a document.
 const MOST_SHOWN: usize = 2000;
 
 /// A finished search.
 pub(super) struct Finished {
     pub(super) proposer: String,
-    /// None for a proposer that is spoken with.
+    /// `None` for a proposer with a conversation.
     pub(super) seed: Option<u64>,
     pub(super) searched: Searched,
 }
 
-/// Adds the `exchanges` of `search` to those that a document shows, as far as there is room.
+/// Adds `exchanges` of `search` to the shown ones, as far as there is room.
 pub(super) fn shown_exchanges(
     search: &Finished,
     exchanges: Vec<Exchange>,
@@ -32,7 +32,7 @@ pub(super) fn shown_exchanges(
 ) {
     let asked = search.searched.trials.len();
     let room = MOST_EXCHANGES.saturating_sub(shown.len());
-    // The transcript of a longer run that was resumed has more.
+    // The transcript of a resumed longer run has more exchanges.
     let own = exchanges
         .into_iter()
         .filter(|exchange| exchange.evaluation <= asked);
@@ -44,7 +44,7 @@ pub(super) fn shown_exchanges(
     }));
 }
 
-/// The valid designs of all searches, each once.
+/// The valid designs of all searches, without repetitions.
 pub(super) struct Points {
     pub(super) all: Vec<DesignPoint>,
     measures: Vec<Measure>,
@@ -79,7 +79,7 @@ impl Points {
         self.all.iter().map(|point| &point.values[..]).collect()
     }
 
-    /// The first point of the highest score.
+    /// The first point with the highest score.
     pub(super) fn highest(&self) -> Option<DesignPoint> {
         let highest = self
             .all
@@ -91,7 +91,7 @@ impl Points {
         highest.cloned()
     }
 
-    /// The places of the points that are best by the first measure and the one at `with`.
+    /// The indices of the points on the Pareto front of the first measure and the one at `with`.
     fn front(&self, with: usize) -> Vec<usize> {
         let pairs: Vec<[f64; 2]> = self
             .all
@@ -103,7 +103,7 @@ impl Points {
         pareto_set(&pairs, &better)
     }
 
-    /// The places of the points that no other beats in the first measure, unfairness and size together; none where these are not measured.
+    /// The indices of the points on the Pareto front of the first measure, unfairness and size; none if these are not measured.
     fn fair_front(&self) -> Vec<usize> {
         let place = |name: &str| {
             self.measures
@@ -123,8 +123,7 @@ impl Points {
         pareto_set(&triples, &places.map(|place| self.measures[place].better))
     }
 
-    /// Those that a document has: the Pareto sets of the first measure with each other one, that of quality, unfairness and size, and some of the
-    /// rest.
+    /// The points in a document: the Pareto sets of the first measure with each other one, that of quality, unfairness and size, and some of the rest.
     pub(super) fn shown(&self) -> Vec<DesignPoint> {
         let mut chosen: Vec<usize> = (1..self.measures.len())
             .flat_map(|with| self.front(with))
@@ -140,7 +139,7 @@ impl Points {
             .collect()
     }
 
-    /// The worst and the best value of a measure.
+    /// The worst and the best value of the measure at `place`.
     fn ends(&self, place: usize) -> Option<(f64, f64)> {
         let better = self.measures.get(place)?.better;
         let values = self.all.iter().map(|point| point.values[place]);
@@ -152,7 +151,7 @@ impl Points {
     }
 }
 
-/// The searches by proposer, in the order in which they were asked for.
+/// The searches by proposer, in the order of the command line.
 pub(super) fn proposers(
     contest: &Contest,
     finished: &[Finished],
@@ -170,7 +169,7 @@ pub(super) fn proposers(
         let share = ends.map(|((worst0, best0), (worst1, best1))| {
             let better = [points.measures[0].better, points.measures[1].better];
             let whole = ((best0 - worst0) * (best1 - worst1)).abs();
-            // A sum of slices may round to just above the whole.
+            // The rounded sum of slices may be slightly larger than the whole.
             (hypervolume(&valid, &[worst0, worst1], &better) / whole).min(1.0)
         });
         let count = |of: fn(&Trial) -> bool| trials.iter().filter(|trial| of(trial)).count();

@@ -1,4 +1,4 @@
-//! The job of a search: every proposer with every seed on one space, in a run folder.
+//! Runs a contest: every proposer with every seed on one space, in a run folder.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,11 +22,11 @@ use crate::apps::study::{Clock, version};
 use crate::apps::workplace::{JobObserver, Stage};
 use crate::report::{Document, SearchResults, ShownExchange};
 
-/// Who takes part.
+/// A participant.
 pub(crate) enum Contestant {
-    /// A proposer that needs nothing but a seed, by its name.
+    /// A proposer that needs only a seed, by its name.
     BuiltIn(String),
-    /// A proposer that is spoken with, and searches once.
+    /// A proposer with a conversation. It searches once.
     Spoken {
         name: String,
         speaker: Box<dyn Speaker>,
@@ -54,10 +54,10 @@ const KEPT: Work = Work {
 const KEPT_NAME: &str = "evaluations.json";
 
 impl SearchJob<'_> {
-    /// Searches; nothing where it was stopped, which leaves all evaluations and replies in the run folder.
+    /// Searches; nothing if it was stopped. All evaluations and replies are then kept in the run folder.
     ///
     /// # Errors
-    /// A proposer that cannot go on, and files that cannot be written.
+    /// If a proposer cannot continue, or files cannot be written.
     pub(crate) fn run(
         self,
         contest: &Contest,
@@ -91,7 +91,7 @@ impl SearchJob<'_> {
             }
             true => {
                 let judge = Keeping::new(contest.judge(), known, &keep);
-                // It holds the evaluations of all searches, so that none begins with a cache of its own.
+                // The cache holds the evaluations of all searches, so that none starts with an empty one.
                 let result = clock.time("search", || {
                     self.all(contest, &judge, contestants, &mut BTreeMap::new())
                 });
@@ -109,7 +109,7 @@ impl SearchJob<'_> {
         Ok(Some(results))
     }
 
-    /// The designs that an earlier run evaluated.
+    /// The designs that an earlier run has evaluated.
     fn evaluated(&self, contest: &Contest, kept: &KeptFile) -> Result<BTreeMap<Design, Judged>> {
         let known: BTreeMap<String, Judged> = kept.read(self.resume)?.unwrap_or_default();
         let mut cache = BTreeMap::new();
@@ -125,7 +125,7 @@ impl SearchJob<'_> {
         Ok(cache)
     }
 
-    /// All searches, in the order of the contestants. What they judged is added to `cache`, also where one fails.
+    /// All searches, in the order of the participants. Their evaluations are added to `cache`, even if one search fails.
     fn all(
         &self,
         contest: &Contest,
@@ -165,7 +165,7 @@ impl SearchJob<'_> {
         }
     }
 
-    /// The searches of the built-in proposers `names` with every seed, as many at a time as there are cores; name by name.
+    /// The searches of the built-in proposers `names` with every seed, grouped by name. As many run at a time as there are cores.
     fn with_every_seed(
         &self,
         contest: &Contest,
@@ -208,7 +208,7 @@ impl SearchJob<'_> {
             Ok(())
         });
         cache.extend(judged.into_inner().unwrap_or_else(PoisonError::into_inner));
-        // Only now, when everything that was judged is in the cache, may an error end this.
+        // All evaluations are in the cache now, so an error may end the job.
         ended?;
         let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         let finished = jobs.into_iter().filter_map(|(place, seed)| {
@@ -221,7 +221,7 @@ impl SearchJob<'_> {
         Ok(finished.collect())
     }
 
-    /// The one search of a proposer that is spoken with.
+    /// The search of a proposer with a conversation.
     fn spoken(
         &self,
         contest: &Contest,

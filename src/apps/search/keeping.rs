@@ -1,4 +1,4 @@
-//! Evaluations that take long are kept as soon as they are made.
+//! Keeps evaluations that take long as soon as they are made.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ pub(super) struct Keeping<'a> {
 }
 
 impl<'a> Keeping<'a> {
-    /// `judge`, of whose evaluations `finished` are made; `keep` keeps them.
+    /// Wraps `judge`. The evaluations in `finished` are made already; `keep` is called with all evaluations after each new one.
     pub(super) fn new(
         judge: &'a dyn Judge,
         finished: BTreeMap<Design, Judged>,
@@ -80,7 +80,7 @@ mod tests {
 
     use super::*;
 
-    /// The number of the choice, and how often it was asked for.
+    /// A judge that gives the number of the choice, and counts its calls.
     struct Counted(Vec<Measure>, AtomicUsize);
 
     impl Judge for Counted {

@@ -1,4 +1,4 @@
-//! The layers of a design, and the arrays that they lie on.
+//! The layers of a design, and their arrays.
 
 use crossburn_hardware::cost::{CostReport, LayerShape};
 use crossburn_training::search::{Design, Judge, Space};
@@ -6,16 +6,16 @@ use crossburn_training::search::{Design, Judge, Space};
 use super::axes::PICO;
 use crate::report::DesignLayer;
 
-/// Who measures designs, and knows what they are made of.
+/// A judge that knows the layers of designs.
 pub(crate) trait Measures: Judge + Send {
-    /// The layers of a design in their order; none where they are not known.
+    /// The layers of a design, in order; none if they are not known.
     ///
     /// # Errors
     /// Why it cannot be built, in words.
     fn layers(&self, space: &Space, design: &Design) -> Result<Vec<DesignLayer>, String>;
 }
 
-/// Layers of these shapes with what they cost.
+/// Layers of these shapes, and their costs.
 pub(super) fn layers_of(shapes: &[LayerShape], cost: &CostReport) -> Vec<DesignLayer> {
     let layers = shapes.iter().zip(&cost.layers);
     layers

@@ -1,4 +1,4 @@
-//! Searches for designs: from a file of a space to a document.
+//! Searches for designs: from the file of a space to a document.
 
 mod axes;
 mod contest;

@@ -1,4 +1,4 @@
-//! Evaluations that take long are made once, however many searches ask for the same design at the same time.
+//! Makes each evaluation only once, even if several searches ask for the same design at the same time.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,18 +6,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crossburn_training::TrainingError;
 use crossburn_training::search::{Design, Judged};
 
-/// The evaluation of one design, locked while it is made.
+/// The evaluation of one design. It is locked while it is made.
 type Place = Arc<Mutex<Option<Judged>>>;
 
-/// The evaluations of designs, each made once.
+/// The evaluations of designs. Each is made once.
 #[derive(Debug, Default)]
 pub(super) struct Once(Mutex<BTreeMap<Design, Place>>);
 
 impl Once {
-    /// The evaluation of `design`, which `make` makes the first time. Whoever asks meanwhile waits for it.
+    /// The evaluation of `design`. The first caller makes it with `make`; others wait for it.
     ///
     /// # Errors
-    /// Those of `make`, which is asked again the next time.
+    /// Those of `make`. The next caller tries again.
     pub(super) fn get(
         &self,
         design: &Design,

@@ -1,4 +1,4 @@
-//! A space with how its designs are measured, as a file describes it.
+//! The file of a space: its axes, and how designs are measured.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ pub(crate) fn spaces() -> impl Iterator<Item = &'static str> {
     SPACES.iter().map(|(name, _)| *name)
 }
 
-/// A space with how its designs are measured and scored.
+/// A space, and how its designs are measured and scored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SpaceFile {
@@ -64,9 +64,9 @@ pub(crate) struct SpaceFile {
     #[serde(default, rename = "constraint")]
     constraints: Vec<Constraint>,
     evaluation: Evaluation,
-    /// How measures become a score.
+    /// How measures are combined into a score.
     pub(crate) score: ScoreConfig,
-    /// What counts first, for the design that is best by priority.
+    /// The priorities that select the best design by priority.
     #[serde(default, rename = "priority")]
     pub(crate) priorities: Vec<Priority>,
 }
@@ -75,19 +75,19 @@ pub(crate) struct SpaceFile {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 enum Evaluation {
-    /// A row of a table.
+    /// By a row of a table.
     Table(TableConfig),
-    /// A formula for the quality, and the cost model.
+    /// By a formula for the quality, and the cost model.
     Surrogate(SurrogateConfig),
-    /// A training, chips, and the cost model.
+    /// By training, chips, and the cost model.
     Training(Box<TrainedConfig>),
 }
 
 impl SpaceFile {
-    /// The space that `text` names: one that comes with the program, or a file. A table of the file is looked for beside it, or is `table`.
+    /// The space that `text` names: one that comes with the program, or a file. If it uses a table, that is `table`, or the file beside it.
     ///
     /// # Errors
-    /// A text that is neither, a file that cannot be read or is no space.
+    /// A text that is neither; a file that cannot be read or is no space.
     pub(crate) fn open(text: &str, table: Option<&Path>) -> Result<Self> {
         let own = SPACES.iter().find(|(name, _)| *name == text);
         let (content, folder) = match own {
@@ -118,10 +118,10 @@ impl SpaceFile {
         Ok(found)
     }
 
-    /// The same, whose networks are trained on `source`, or tried out there with a tenth of the work.
+    /// The same space with networks trained on `source`; with `tried_out`, with a tenth of the work.
     ///
     /// # Errors
-    /// A space whose designs are not trained.
+    /// If designs of the space are not trained.
     pub(crate) fn trained_on(self, source: DataSource, tried_out: bool) -> Result<Self> {
         let Evaluation::Training(config) = self.evaluation else {
             bail!("designs of `{}` are not trained", self.name);
@@ -137,10 +137,10 @@ impl SpaceFile {
         })
     }
 
-    /// The same, whose networks are trained and judged in these amounts.
+    /// The same space with these numbers of items, epochs and chips.
     ///
     /// # Errors
-    /// A space whose designs are not trained.
+    /// If designs of the space are not trained.
     pub(crate) fn trained_as(self, how: TrainedAs) -> Result<Self> {
         let Evaluation::Training(config) = self.evaluation else {
             bail!("designs of `{}` are not trained", self.name);
@@ -151,10 +151,10 @@ impl SpaceFile {
         })
     }
 
-    /// Who trains its designs, and networks that are none of them.
+    /// A judge that trains designs of the space, and other networks too.
     ///
     /// # Errors
-    /// A space whose designs are not trained, and data that cannot be read.
+    /// If designs of the space are not trained, or if data cannot be read.
     pub(crate) fn trained(&self, space: &Space, stop: &Arc<AtomicBool>) -> Result<Trained> {
         match &self.evaluation {
             Evaluation::Training(config) => Trained::new(config, space, Arc::clone(stop))
@@ -163,10 +163,10 @@ impl SpaceFile {
         }
     }
 
-    /// The checked space.
+    /// The space, after checks.
     ///
     /// # Errors
-    /// What cannot be used.
+    /// An unusable space.
     pub(crate) fn space(&self) -> Result<Space> {
         Ok(Space::new(SpaceConfig {
             name: self.name.clone(),
@@ -177,10 +177,10 @@ impl SpaceFile {
         })?)
     }
 
-    /// Who measures its designs, and what that is in words. Setting `stop` ends a measurement that takes long.
+    /// The judge of designs, and a description of it in words. Setting `stop` ends a measurement that takes long.
     ///
     /// # Errors
-    /// A table or data that cannot be read, and an evaluation that the space does not fit.
+    /// If a table or data cannot be read, or if the evaluation does not fit the space.
     pub(crate) fn judge(&self, space: &Space, stop: &Arc<AtomicBool>) -> Result<Measurer> {
         let context = || format!("cannot measure designs of `{}`", self.name);
         match &self.evaluation {
@@ -216,13 +216,13 @@ impl SpaceFile {
     }
 }
 
-/// Who measures the designs of a space.
+/// The judge of a space's designs.
 pub(crate) struct Measurer {
-    /// How, in words.
+    /// How it measures, in words.
     pub(crate) words: String,
-    /// A number that differs where the data differ.
+    /// A digest of the data.
     pub(crate) digest: u64,
-    /// Whether every measurement takes a training.
+    /// Whether each measurement is a training.
     pub(crate) trains: bool,
     pub(crate) judge: Box<dyn Measures>,
 }

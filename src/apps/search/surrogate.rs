@@ -1,4 +1,4 @@
-//! A stand-in for training: the quality of a design by a formula, its cost by the cost model.
+//! A substitute for training: the quality of a design from a formula, and its cost from the cost model.
 
 use anyhow::Result;
 use crossburn_hardware::deploy::Hardware;
@@ -12,31 +12,30 @@ use super::axes::{Axes, Cost, number, refusal};
 use super::layers::Measures;
 use crate::report::DesignLayer;
 
-/// A stand-in for training.
+/// A substitute for training.
 ///
 /// ```text
 /// x         mean over all convolutions of log10(weights)
 /// quality   ceiling - span exp(-(x - origin) / scale) - 0.3 / 2^weight_bits - 0.3 / 2^adc_bits - 0.01 (cell_bits - 1) + noise z
 /// ```
 ///
-/// `z` is a normal number that belongs to the design; the quality is at least that of chance and at most 1. The three terms of the hardware
-/// hold where the space has these axes. The formula is made up: it saturates with size, as the quality of trained networks does, and nothing else about
-/// it is measured.
+/// `z` is a normal number that depends on the design. The quality is at least that of chance and at most 1. The three terms of the hardware apply only if the
+/// space has these axes. The formula is invented. Like the quality of trained networks, it saturates with size; nothing else about it is measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct SurrogateConfig {
     /// Channels, height and width of an input.
     input: [usize; 3],
     outputs: usize,
-    /// Units of a hidden linear layer.
+    /// Number of units of a hidden linear layer.
     hidden: Option<usize>,
-    /// The accelerator whose costs are counted; axes of the hardware change it.
+    /// The accelerator whose costs are computed. Axes of the hardware change it.
     accelerator: String,
     ceiling: f64,
     span: f64,
     origin: f64,
     scale: f64,
-    /// Standard deviation of what training would add at random.
+    /// Standard deviation of the random part of the quality.
     noise: f64,
 }
 
@@ -56,10 +55,10 @@ impl Default for SurrogateConfig {
     }
 }
 
-/// How a space file calls this evaluation.
+/// The name of this evaluation in a space file.
 const KIND: &str = "surrogate";
 
-/// The stand-in on an accelerator.
+/// The substitute, with an accelerator.
 pub(super) struct Surrogate {
     config: SurrogateConfig,
     axes: Axes,
@@ -67,10 +66,10 @@ pub(super) struct Surrogate {
 }
 
 impl Surrogate {
-    /// The stand-in for the designs of `space`.
+    /// The substitute for the designs of `space`.
     ///
     /// # Errors
-    /// An unknown accelerator, an axis that has no meaning here, and numbers that cannot be used.
+    /// If the accelerator is unknown, an axis has no meaning here, or numbers are unusable.
     pub(super) fn new(config: &SurrogateConfig, space: &Space) -> Result<Self> {
         let network = ConvolutionalCandidate {
             hidden: config.hidden,
@@ -105,7 +104,7 @@ impl Surrogate {
         })
     }
 
-    /// How designs are measured.
+    /// How designs are measured, in words.
     pub(super) fn words(&self) -> String {
         format!(
             "surrogate: quality by a made-up formula of the size, no training; cost by the cost model of {}",
@@ -209,9 +208,9 @@ mod tests {
             large[0] > small[0] && large[1] > small[1],
             "{small:?} {large:?}"
         );
-        // Rows of kernels are read in parallel: the paper's point about language models.
+        // Rows of kernels are read in parallel, as the paper notes about language models' designs.
         assert_eq!(small[2], large[2]);
-        // The energy is in picojoules: microjoules per inference are millions of them.
+        // The energy is in picojoules, and microjoules per inference are millions of them.
         assert!(small[1] > 1e6, "{small:?}");
     }
 

@@ -1,4 +1,4 @@
-//! Designs that are measured already: rows of a table.
+//! Designs that were measured before: rows of a table.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -16,39 +16,39 @@ use super::axes::PICO;
 use super::layers::{Measures, layers_of};
 use crate::report::DesignLayer;
 
-/// The most bytes of a table that are read.
+/// Most bytes of a table that are read.
 const MOST_BYTES: u64 = 1 << 28;
 
-/// A table of designs that were measured: a row is found by the numbers of the choices of an axis, joined by `-`.
+/// A table of measured designs. The key of a row consists of the numbers of the choices of an axis, joined by `-`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TableConfig {
     /// The table, as CSV with a header.
     pub(super) file: PathBuf,
-    /// The column that names the rows.
+    /// The column with the keys of rows.
     key: String,
-    /// The axis whose choices a row is named by.
+    /// The axis whose choices form the key.
     axis: String,
-    /// The columns that are measures.
+    /// The columns with measures.
     #[serde(rename = "column")]
     columns: Vec<TableColumn>,
-    /// An accelerator whose energy and latency are counted for cells of NAS-Bench-201.
+    /// An accelerator for which the energy and latency of NAS-Bench-201 cells are computed.
     #[serde(default)]
     accelerator: Option<String>,
 }
 
-/// A column that is a measure.
+/// A column with a measure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TableColumn {
     column: String,
-    /// What the measure is called; as the column where absent.
+    /// The name of the measure; that of the column if absent.
     #[serde(default)]
     name: Option<String>,
     #[serde(default)]
     unit: String,
     better: Better,
-    /// What values are multiplied by.
+    /// Factor of the values.
     #[serde(default = "one")]
     scale: f64,
 }
@@ -57,7 +57,7 @@ fn one() -> f64 {
     1.0
 }
 
-/// A table that was read.
+/// A table in memory.
 pub(super) struct Table {
     config: TableConfig,
     measures: Vec<Measure>,
@@ -70,7 +70,7 @@ impl Table {
     /// Reads the table of `config` for the designs of `space`.
     ///
     /// # Errors
-    /// A file that cannot be read or lacks a column, a value that is no finite number, and an axis that the space lacks.
+    /// If the file cannot be read or lacks a column, a value is not finite, or the space lacks the axis.
     pub(super) fn open(config: &TableConfig, space: &Space) -> Result<Self> {
         let path = config.file.display();
         let Some(axis) = space.axis(&config.axis) else {
@@ -203,12 +203,12 @@ impl Table {
         })
     }
 
-    /// A number that differs where the table differs.
+    /// A digest of the table.
     pub(super) fn digest(&self) -> u64 {
         self.digest
     }
 
-    /// How designs are measured.
+    /// How designs are measured, in words.
     pub(super) fn words(&self) -> String {
         let columns: Vec<&str> = self
             .config
@@ -239,7 +239,7 @@ impl Table {
     /// The cell of a design.
     ///
     /// # Errors
-    /// That it is none, in words.
+    /// If the design is no cell, in words.
     fn cell(&self, space: &Space, design: &Design) -> Result<CellNetwork, String> {
         let chosen = space.chosen(design, &self.config.axis).unwrap_or_default();
         let edges: Vec<CellOperation> = chosen.into_iter().filter_map(operation).collect();

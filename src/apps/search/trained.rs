@@ -1,4 +1,4 @@
-//! Designs that are trained: each is a network, which learns and is then judged on chips of the hardware that the design asks for.
+//! Trains designs: each is a network, which is trained and then judged on chips of the design's hardware.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -21,12 +21,12 @@ use super::trained_config::{JudgedOn, TrainedConfig};
 use crate::memory;
 use crate::report::DesignLayer;
 
-/// How a space file calls this evaluation.
+/// The name of this evaluation in a space file.
 const KIND: &str = "training";
-/// Designs of which one must be possible.
+/// Number of random designs, of which at least one must be possible.
 const TRIES: usize = 100;
 
-/// The measures of fairness between so many groups, in their order.
+/// The measures of fairness for this number of groups, in order.
 fn fairness(groups: usize) -> &'static [&'static str] {
     match groups {
         0 => &[],
@@ -43,7 +43,7 @@ fn fairness(groups: usize) -> &'static [&'static str] {
     }
 }
 
-/// Their values, none where a rate is not defined.
+/// The values of these measures; `None` if a rate is not defined.
 fn fairness_of(result: &CandidateResult) -> Option<Vec<f64>> {
     let groups = &result.groups[..];
     if groups.is_empty() {
@@ -63,7 +63,7 @@ fn fairness_of(result: &CandidateResult) -> Option<Vec<f64>> {
     Some(found)
 }
 
-/// The bytes that a training may take, from gigabytes.
+/// The memory limit of a training in bytes, from gigabytes.
 fn most_memory(asked: Option<f64>) -> Result<Option<u64>> {
     match asked {
         None => Ok(None),
@@ -76,23 +76,23 @@ fn most_memory(asked: Option<f64>) -> Result<Option<u64>> {
     }
 }
 
-/// The trained designs of a space.
+/// The judge that trains the designs of a space.
 pub(crate) struct Trained {
     config: TrainedConfig,
     trials: CandidateTrials,
     axes: Axes,
     measures: Vec<Measure>,
     made: Once,
-    /// The most bytes that a training may take; none where the system does not say how much is free.
+    /// The memory limit of a training in bytes, if the space file sets one.
     memory: Option<u64>,
     stop: Arc<AtomicBool>,
 }
 
 impl Trained {
-    /// Trainings of the designs of `space`, on this machine's cores; setting `stop` ends the one that is going on.
+    /// Trainings of the designs of `space`, on the cores of this machine. Setting `stop` ends the current one.
     ///
     /// # Errors
-    /// Data that cannot be read, an axis that has no meaning here, and settings that no training has.
+    /// If data cannot be read, an axis has no meaning here, or settings are unusable.
     pub(super) fn new(
         config: &TrainedConfig,
         space: &Space,
@@ -107,7 +107,7 @@ impl Trained {
             hardware = hardware.with(Some(MemoryDevice::preset(name)?), None)?;
         }
         if config.fidelity == Fidelity::Weight {
-            // Nothing that reads a cell is simulated, so that the cheapest would always win.
+            // Weight fidelity does not simulate how cells are read, so the cheapest choice of these axes would always win.
             let unseen = ["adc_bits", "array", "columns_per_converter"];
             if let Some(axis) = unseen.iter().find(|name| space.axis(name).is_some()) {
                 let problem = format!("axis `{axis}` changes the cost alone at weight fidelity");
@@ -173,7 +173,7 @@ impl Trained {
         Ok(trained)
     }
 
-    /// Refuses a space of which no random design can be built.
+    /// Refuses a space if none of many random designs can be built.
     fn require_one(&self, space: &Space) -> Result<()> {
         let mut draws = Draws::new(0, "built");
         let mut reason = None;
@@ -191,7 +191,7 @@ impl Trained {
         ))
     }
 
-    /// How designs are measured.
+    /// How designs are measured, in words.
     pub(super) fn words(&self) -> String {
         let config = &self.config;
         let device = match &config.device {
@@ -208,12 +208,12 @@ impl Trained {
         )
     }
 
-    /// A number that differs where the items differ.
+    /// A digest of the items.
     pub(super) fn digest(&self) -> u64 {
         path_hash(&self.trials.digest())
     }
 
-    /// The cost of a design, before anything is trained.
+    /// The cost of a design, before its training.
     fn cost(&self, space: &Space, design: &Design) -> Result<Cost, String> {
         let candidate = self.axes.candidate(space, design)?;
         self.cost_of(space, design, &candidate)
@@ -229,7 +229,7 @@ impl Trained {
         self.axes.cost(space, design, candidate)
     }
 
-    /// Refuses a network whose training is predicted to take more memory than `memory` allows.
+    /// Refuses a network whose training is predicted to need more than `memory` allows.
     fn require_within_limit(&self, candidate: &ConvolutionalCandidate) -> Result<(), String> {
         let bytes = candidate.training_bytes(self.config.training.batch);
         match self.memory {
@@ -242,8 +242,8 @@ impl Trained {
         }
     }
 
-    /// Ends a search without `memory` before a training that is predicted to take more than its share of the free memory. The design is not
-    /// refused: what is free differs from run to run, and what a search finds must not.
+    /// Ends a search without a memory limit before a training that is predicted to need more than its share of the free memory. The design is not refused,
+    /// because the free memory differs from run to run, and the results of a search must not.
     fn require_free(&self, candidate: &ConvolutionalCandidate) -> Result<(), TrainingError> {
         let trainings = rayon::current_num_threads().max(1) as u64;
         let bytes = candidate.training_bytes(self.config.training.batch);
@@ -273,15 +273,15 @@ impl Trained {
         self.axes.candidate(space, design)
     }
 
-    /// A network without layers, with what the axes leave open.
+    /// A network without layers, with what the axes do not determine.
     pub(crate) fn open_network(&self) -> &ConvolutionalCandidate {
         self.axes.open_network()
     }
 
-    /// Measures a network that may be none of the space, on the hardware that no axis changes.
+    /// Measures a network, which need not belong to the space, on the fixed hardware.
     ///
     /// # Errors
-    /// What keeps all networks from being measured.
+    /// Errors that concern all networks.
     pub(crate) fn judge_candidate(
         &self,
         candidate: &ConvolutionalCandidate,
@@ -301,7 +301,7 @@ impl Trained {
         self.judge_built(built)
     }
 
-    /// Measures what was built. An error about this network alone refuses it; others may do.
+    /// Measures a network that was built. An error that concerns only this network refuses it.
     fn judge_built(
         &self,
         built: Result<(ConvolutionalCandidate, Cost, Hardware), String>,
@@ -357,7 +357,7 @@ impl Judge for Trained {
         design: &Design,
     ) -> Result<Option<Vec<Option<f64>>>, TrainingError> {
         let Ok(cost) = self.cost(space, design) else {
-            // Judging it says why it cannot be built, and takes no time.
+            // Judging gives the reason why it cannot be built, and takes no time.
             return Ok(Some(Vec::new()));
         };
         let quality = [None].into_iter();
@@ -433,12 +433,12 @@ mod tests {
             assert!(known.is_none_or(|known| known == *value));
         }
         assert_eq!(known.iter().flatten().count(), 5);
-        // One is the sum of two others.
+        // One value is the sum of the two others.
         assert!((values[14] - values[11] - values[12]).abs() < 1e-12);
         assert!(values[13] <= values[14]);
         let [_, low, high] = [values[8], values[9], values[10]];
         assert!(0.0 <= low && low < high, "{low} {high}");
-        // The same network that is no design of the space.
+        // The same network, passed as one that is no design of the space.
         let candidate = trained.candidate(&space, &design).unwrap();
         let alone = trained.judge_candidate(&candidate).unwrap();
         assert_eq!(alone, Judged::Measured(values));
@@ -446,7 +446,7 @@ mod tests {
 
     #[test]
     fn designs_that_are_too_large_are_refused_by_prediction() {
-        // So many epochs would not end.
+        // This many epochs would take too long.
         let config = CONFIG.replace("epochs = 1", "epochs = 1000000");
         let text = "name = \"a\"\nnetwork.channels = [2, 4096]\nnetwork.kernels = [3]";
         let space = Space::new(toml::from_str::<SpaceConfig>(text).unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! How a space file says that its designs are trained and judged.
+//! How a space file describes the training and judging of designs.
 
 use crossburn_hardware::WeightBits;
 use crossburn_hardware::deploy::Fidelity;
@@ -8,25 +8,25 @@ use crossburn_training::data::DataSource;
 use crossburn_training::{DataConfig, TrainingConfig};
 use serde::{Deserialize, Serialize};
 
-/// Every design is trained, and judged on chips.
+/// Trains every design, and judges it on chips.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TrainedConfig {
-    /// Seed of initial weights, order of items, procedural data, noise and chips: the same for all designs.
+    /// Seed of initial weights, order of items, procedural data, noise and chips. It is the same for all designs.
     #[serde(default = "one")]
     pub(super) seed: u64,
-    /// What designs learn from and are judged on.
+    /// The data for learning and judging.
     pub(super) data: DataConfig,
     /// How they are trained.
     #[serde(default)]
     pub(super) training: TrainingConfig,
-    /// Variation that is drawn at every training step.
+    /// Variation that is drawn anew in every training step.
     #[serde(default)]
     pub(super) noise: Variation,
-    /// The accelerator whose chips are made and whose costs are counted; axes of the hardware change it.
+    /// The accelerator of the chips and of the costs. Axes of the hardware change it.
     #[serde(default = "isaac")]
     pub(super) accelerator: String,
-    /// Cells in place of those of the accelerator: the name of a device.
+    /// Cells that replace those of the accelerator: the name of a device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) device: Option<String>,
     /// Chips that a design is judged on.
@@ -35,28 +35,28 @@ pub(super) struct TrainedConfig {
     /// Whether chips compute with the weights that cells hold, or with every product on its arrays.
     #[serde(default)]
     pub(super) fidelity: Fidelity,
-    /// Whether designs are also measured by how differently their chips serve the groups of the test items.
+    /// Whether fairness between the groups of the test items is measured too.
     #[serde(default)]
     pub(super) groups: bool,
-    /// Which items designs are judged on.
+    /// The items on which designs are judged.
     #[serde(default, skip_serializing_if = "JudgedOn::is_test")]
     pub(super) judged_on: JudgedOn,
-    /// The most gigabytes that the training of a design may take, as predicted; without it a search ends where the free memory is too small.
+    /// The memory limit of a training in gigabytes, compared with a prediction. Without it, a search ends if the free memory is too small.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) memory: Option<f64>,
-    /// What designs do not say of their networks.
+    /// What designs do not determine of their networks.
     #[serde(default)]
     pub(super) network: OpenConfig,
 }
 
-/// Which items designs are judged on.
+/// The items on which designs are judged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum JudgedOn {
     /// Test items.
     #[default]
     Test,
-    /// The items that are held back from training, which also choose the epoch. It leaves the test items for what is chosen in the end.
+    /// The items that are held back from training and also choose the epoch. The test items then remain for the final choice.
     Validation,
 }
 
@@ -66,13 +66,13 @@ impl JudgedOn {
     }
 }
 
-/// What an experiment changes of the trainings of a space.
+/// What an experiment changes in the trainings of a space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TrainedAs {
     pub(crate) seed: u64,
-    /// Training items, with those that are held back.
+    /// Number of training items, including those that are held back.
     pub(crate) train: usize,
-    /// Items that are held back.
+    /// Number of held-back items.
     pub(crate) validation: usize,
     pub(crate) test: usize,
     pub(crate) judged_on: JudgedOn,
@@ -105,7 +105,7 @@ impl TrainedConfig {
         Self { data, ..self }
     }
 
-    /// The same with a tenth of the work, to see that everything runs.
+    /// The same with a tenth of the work, to check that everything runs.
     pub(super) fn tried_out(self) -> Self {
         let tenth = |count: usize| count.div_ceil(10);
         Self {
@@ -137,7 +137,7 @@ fn thirty() -> u64 {
     30
 }
 
-/// What designs do not say of their networks; an axis of the same meaning comes before it.
+/// What designs do not determine of their networks. An axis with the same meaning has priority.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct OpenConfig {
@@ -146,7 +146,7 @@ pub(super) struct OpenConfig {
     pub(super) norm: CandidateNorm,
     pub(super) dropout: f64,
     pub(super) pool: CandidatePool,
-    /// Width of weights and activations.
+    /// Bits of weights and activations.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) bits: Option<WeightBits>,
 }

@@ -1,4 +1,4 @@
-//! The certificate beside the search.
+//! Certificates, which are shown beside the search.
 
 use anyhow::Result;
 use crossburn_hardware::deploy::MappedNetwork;
@@ -9,7 +9,7 @@ use crossburn_training::{Learn, TrainingError, WeightAttack};
 use super::room::Room;
 use crate::report::CertificateResults;
 
-/// What is certified within `bound`, the largest bound that certifies half of the items, and what single layers take.
+/// What is certified within `bound`, the largest bound at which half of the items are certified, and the tolerance of single layers.
 pub(super) fn certify<N: Network, T: Learn<N>>(
     attack: &WeightAttack<N, T>,
     mapped: Option<&MappedNetwork<N>>,

@@ -1,4 +1,4 @@
-//! One network: its searches, its random chips, and what follows from the worst of them.
+//! Searches for the worst chip of one network, and draws random chips for comparison.
 
 use anyhow::{Result, bail};
 use crossburn_checkpoints::save_checkpoint;
@@ -20,42 +20,42 @@ use crate::apps::study::{self, Clock};
 use crate::apps::workplace::Workplace;
 use crate::report::{Document, Transfer, TransferFrom, WorstCaseHardware, WorstCaseResults};
 
-/// Searches the worst chip of one network; what [`WithTask::run`] is given. The chip is kept as a checkpoint, `worst-chip`, in the run
-/// folder. Nothing comes back where it was stopped: the states of searches are kept.
+/// Searches for the worst chip of one network. It is passed to [`WithTask::run`]. The chip is kept as the checkpoint `worst-chip` in the run folder. If it is
+/// stopped, it gives nothing, and the states of searches are kept.
 pub(crate) struct WorstCaseJob<'a> {
     pub(crate) stored: &'a StoredNetwork,
     pub(crate) source: DataSource,
-    /// Test items that the search knows, where a number was asked for.
+    /// Number of test items that the search uses, if one was given.
     pub(crate) items: Option<usize>,
     pub(crate) room: Room,
     pub(crate) search: Search,
-    /// The surrogates by name, one search by each; one search by all where there are none.
+    /// Names of surrogate losses, with one search for each. If empty, one search uses all.
     pub(crate) losses: Vec<String>,
-    /// The activations that gradients go through, one search through each.
+    /// The activations that gradients pass through, with one search for each.
     pub(crate) through: Vec<AttackActivations>,
-    /// Random chips within the bound of the run.
+    /// Number of random chips within the bound of the run.
     pub(crate) random_chips: usize,
-    /// Whether items are counted that no admissible deviation flips.
+    /// Whether to count the items that no admissible deviation can flip.
     pub(crate) certify: bool,
-    /// Seed of restarts and random chips.
+    /// Seed of restarts and of random chips.
     pub(crate) seed: u64,
-    /// What the document says of the run.
+    /// The settings of the run, for the document.
     pub(crate) config: Value,
     /// Command line that repeats the run.
     pub(crate) reproduce: String,
     pub(crate) place: Workplace<'a>,
 }
 
-/// One search of a bound: what it lowers, and through what.
+/// One kind of search within a bound: its surrogate loss, and its activations.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Kind<S> {
-    /// All surrogates where absent.
+    /// All surrogates, if absent.
     pub(super) surrogate: Option<S>,
     pub(super) activations: AttackActivations,
 }
 
 impl<S: Surrogate> Kind<S> {
-    /// What it is called where its progress is shown.
+    /// Its name where progress is shown.
     pub(super) fn name(self) -> String {
         let by = self
             .surrogate
@@ -66,7 +66,7 @@ impl<S: Surrogate> Kind<S> {
         }
     }
 
-    /// The name of its file.
+    /// The beginning of its file's name.
     pub(super) fn stem(self) -> String {
         self.name().replace([' ', ':'], "-").replace(',', "")
     }
@@ -76,7 +76,7 @@ impl WithTask for WorstCaseJob<'_> {
     type Output = Result<Option<WorstCaseResults>>;
 
     fn run<N: Network, P: TaskParts<N>>(self, network: N, parts: P) -> Self::Output {
-        // Before anything is read.
+        // This check comes before anything is read.
         let kinds = self.kinds::<N, P::Task>()?;
         if self.certify {
             P::Task::require_counts("a certificate", &self.stored.recipe.task.metric())?;
@@ -111,22 +111,22 @@ impl WithTask for WorstCaseJob<'_> {
     }
 }
 
-/// Keeps a chip, with the metric of the network and its own, and the number of items.
+/// Keeps a chip. The arguments are the chip, the metrics of the network and of the chip, and the number of items.
 type Keep<'a, N> = &'a dyn Fn(&N, (f64, f64), usize) -> Result<()>;
 
 /// The items of a run.
 struct Items<T> {
-    /// What the ranges of a hardware are set on.
+    /// Items on which the ranges of a hardware are set.
     ranges: Option<T>,
-    /// What the search knows.
+    /// Items that the search uses.
     known: T,
-    /// What it does not.
+    /// Items that the search does not use.
     other: T,
     from: TransferFrom,
 }
 
 impl WorstCaseJob<'_> {
-    /// What every bound is searched by.
+    /// The kinds of search within every bound.
     fn kinds<N, T: Learn<N>>(&self) -> Result<Vec<Kind<T::Surrogate>>> {
         let read = |name: &String| name.parse::<T::Surrogate>().map_err(anyhow::Error::msg);
         let surrogates = self.losses.iter().map(read).collect::<Result<Vec<_>>>()?;
@@ -152,7 +152,7 @@ impl WorstCaseJob<'_> {
         })
     }
 
-    /// Test items that were not asked for show whether the deviation transfers; where none are left, training items do.
+    /// Test items that the search does not use show whether the deviation transfers. If there are none, training items do.
     fn items<N: Network, P: TaskParts<N>>(&self, parts: &P) -> Result<Items<P::Task>> {
         let (stored, source) = (self.stored, &self.source);
         let (seed, data) = (stored.recipe.seed, &stored.recipe.data);
@@ -183,7 +183,7 @@ impl WorstCaseJob<'_> {
         })
     }
 
-    /// Everything about one network; `None` where it was interrupted.
+    /// All results about one network; `None` if it was interrupted.
     fn judge<N: Network, T: Learn<N>>(
         &self,
         attack: WeightAttack<N, T>,
@@ -259,7 +259,7 @@ impl WorstCaseJob<'_> {
         }))
     }
 
-    /// Writes the chip as a checkpoint that is not quantized again, whose recipe names the items of the search.
+    /// Writes the chip as a checkpoint that is not quantized again. Its recipe names the items of the search.
     fn keep<N: Network, P: TaskParts<N>>(
         &self,
         chip: &N,

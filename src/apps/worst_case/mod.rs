@@ -1,4 +1,4 @@
-//! The worst chip that searches find within bounds.
+//! Finds the worst chip within bounds.
 
 mod certify;
 mod job;

@@ -1,4 +1,4 @@
-//! What deviates in a search, and how far.
+//! What may deviate in a search, and how far.
 
 use anyhow::Result;
 use crossburn_hardware::deploy::{Hardware, MappedNetwork};
@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 
 use crate::apps::study;
 
-/// What deviates, and how far.
+/// What may deviate, and how far.
 #[derive(Debug)]
 pub(crate) enum Room {
-    /// Weights, within bounds in increasing order, of which one is that of the run.
+    /// Weights, within bounds in increasing order. One of the bounds is that of the run.
     Weights { bounds: Vec<f64>, own: f64 },
-    /// Cells.
+    /// The cells of a hardware.
     Cells {
         name: String,
         hardware: Box<Hardware>,
@@ -31,7 +31,7 @@ impl Room {
         }
     }
 
-    /// The one among them that the run is about.
+    /// The bound of the run.
     pub(super) fn own(&self) -> f64 {
         match *self {
             Self::Weights { own, .. } => own,
@@ -39,7 +39,7 @@ impl Room {
         }
     }
 
-    /// The boxes of `bound`: those of the cells of `mapped`, where there is one.
+    /// The boxes for `bound`: those of the cells of `mapped`, if it is given.
     pub(super) fn boxes<N: Network, T: Learn<N>>(
         attack: &WeightAttack<N, T>,
         mapped: Option<&MappedNetwork<N>>,
@@ -51,7 +51,7 @@ impl Room {
         }
     }
 
-    /// Everything that the boxes depend on beside the network.
+    /// All settings that the boxes depend on, besides the network.
     pub(crate) fn describe(&self) -> Result<Value> {
         match self {
             Self::Weights { bounds, .. } => Ok(json!({ "kind": "weights", "bounds": bounds })),

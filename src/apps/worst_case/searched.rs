@@ -1,4 +1,4 @@
-//! A worst-case search with progress, kept on disk so that an interrupted one resumes.
+//! Runs a worst-case search with progress. Its state is kept on disk, so that an interrupted search can resume.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -14,20 +14,20 @@ use serde_json::Value;
 
 use crate::apps::kept_file::{KeptFile, Work};
 
-/// How often the state of a search goes to disk.
+/// Time between two writes of the state of a search.
 const SAVE_EVERY: Duration = Duration::from_secs(2);
 
-/// A search, and what surrounds it.
+/// A search, its file and its callbacks.
 pub(crate) struct Searched<'a> {
     pub(crate) search: &'a Search,
     pub(crate) seed: u64,
-    /// Where its state is kept.
+    /// The file of its state.
     pub(crate) path: PathBuf,
-    /// Everything that the search depends on: a resumed run must say the same.
+    /// All settings that the search depends on. A resumed run must have the same settings.
     pub(crate) of: Value,
-    /// Continue from that state, if there is one.
+    /// Whether to continue from that state, if there is one.
     pub(crate) resume: bool,
-    /// Hears of every evaluation.
+    /// Called after every evaluation.
     pub(crate) on_evaluation: &'a dyn Fn(&SearchState),
     /// Ends the search early.
     pub(crate) stop: &'a AtomicBool,
@@ -40,10 +40,10 @@ const STATE: Work = Work {
 };
 
 impl Searched<'_> {
-    /// Runs the search; `None` where it was stopped, with its state on disk.
+    /// Runs the search; `None` if it was stopped. Its state is then on disk.
     ///
     /// # Errors
-    /// Those of the search, a state of other settings, and one that cannot be kept or read.
+    /// Those of the search; if the state has other settings, or cannot be written or read.
     pub(crate) fn run(
         &self,
         objective: &impl Objective<Error = TrainingError>,

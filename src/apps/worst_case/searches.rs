@@ -1,4 +1,4 @@
-//! The searches within every bound, and random chips within that of the run.
+//! The searches within every bound, and random chips within the bound of the run.
 
 use anyhow::{Context, Result};
 use crossburn_hardware::deploy::MappedNetwork;
@@ -16,25 +16,25 @@ use crate::apps::study::Clock;
 use crate::apps::workplace::Workplace;
 use crate::report::{BoundPoint, FoundBy, LegSummary, RandomChips, SearchSummary};
 
-/// What was found within all bounds.
+/// The results within all bounds.
 pub(super) struct Found {
-    /// Those within the bound of the run.
+    /// The searches within the bound of the run.
     pub(super) searches: Vec<SearchSummary>,
     pub(super) curve: Vec<BoundPoint>,
     pub(super) random: Option<RandomChips>,
-    /// The worst within the bound of the run, and what found it.
+    /// The worst result within the bound of the run, and which search found it.
     pub(super) worst: WorstCase,
     pub(super) found_by: FoundBy,
-    /// The layers as the first search within that bound saw them.
+    /// The sensitivities of layers, as the first search within that bound saw them.
     pub(super) layers: Vec<LayerSensitivity>,
 }
 
-/// The worst so far.
+/// The worst result so far.
 type Lowest = Option<(WorstCase, FoundBy)>;
 
 impl WorstCaseJob<'_> {
-    /// Searches within every bound, from the smallest: what is found there is admissible in the larger ones. The attack
-    /// comes back with the first loss, through the activations of the network. `None` where it was interrupted.
+    /// Searches within every bound, from the smallest on, because a result there is admissible in larger bounds too. Also gives the attack with the first
+    /// surrogate, through the network's own activations. `None` if it was interrupted.
     pub(super) fn search_bounds<N: Network, T: Learn<N>>(
         &self,
         mut attack: WeightAttack<N, T>,
@@ -86,7 +86,7 @@ impl WorstCaseJob<'_> {
                     let Some((found, chips)) = drawn else {
                         return Ok(None);
                     };
-                    // Draws are counted from 1; number 0 is the clean network, which every search has met before.
+                    // Draws are counted from 1. Number 0 is the network without deviation, which every search has evaluated before.
                     let chip = found.found.1.saturating_sub(1);
                     keep_lower(&mut lowest, found, FoundBy::RandomChip { chip });
                     random = Some(chips);
@@ -113,7 +113,7 @@ impl WorstCaseJob<'_> {
         Ok(Some((attack, found)))
     }
 
-    /// One search; `None` where it was interrupted.
+    /// One search; `None` if it was interrupted.
     fn search<N: Network, T: Learn<N>>(
         &self,
         attack: &WeightAttack<N, T>,
@@ -158,7 +158,7 @@ impl WorstCaseJob<'_> {
         }
     }
 
-    /// Random chips within the bound of the run, and the worst of them; `None` where they were interrupted.
+    /// Random chips within the bound of the run, and the worst of them; `None` if this was interrupted.
     fn random<N: Network, T: Learn<N>>(
         &self,
         attack: &WeightAttack<N, T>,
@@ -187,7 +187,7 @@ impl WorstCaseJob<'_> {
     }
 }
 
-/// Of two with one score, the earlier stays.
+/// Of two results with the same score, the earlier one is kept.
 fn keep_lower(lowest: &mut Lowest, found: WorstCase, found_by: FoundBy) {
     let lower = |(lowest, _): &(WorstCase, FoundBy)| found.score < lowest.score;
     if lowest.as_ref().is_none_or(lower) {

@@ -22,7 +22,7 @@ use super::open_stored::open_stored;
 use super::run_setup::{
     RunArguments, expect_kept, holds_kept, name_after, note_files, note_preparation, run_folder,
 };
-use super::{Outcome, command_line, finish, note};
+use super::{Outcome, finish, note, resumable};
 use crate::apps::evaluation::{ChipSource, EvaluationJob, FindArrayWeights, Sweep, WorstChip};
 use crate::apps::study;
 
@@ -231,11 +231,7 @@ impl Evaluate {
             place: place.workplace(self.resume),
         };
         let Some(results) = stored.build(&place.device, job)?? else {
-            note(&format!(
-                "the finished chips are kept: continue with `{}`",
-                command_line::resumed()
-            ));
-            return Ok(Outcome::Interrupted);
+            return Ok(resumable("the finished chips are kept"));
         };
         finish(&place.out, &results, self.run.json)?;
         note_files(&source.test_files()?);

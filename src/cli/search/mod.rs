@@ -14,7 +14,7 @@ use self::speakers::{SPOKEN, SpeakerArguments};
 use super::process::ProcessArguments;
 use super::run_lock::RunLock;
 use super::run_setup::{bars, expect_kept, holds_kept, name_after, note_report, run_folder};
-use super::{Outcome, command_line, finish, interrupt, note, print};
+use super::{Outcome, command_line, finish, interrupt, print, resumable};
 use crate::apps::search::{Contest, Contestant, SearchJob, SpaceFile, spaces};
 
 /// Search a space of designs: which network, on which hardware?
@@ -212,11 +212,7 @@ impl Search {
             observer: &bars(),
         };
         let Some(results) = job.run(&contest, contestants)? else {
-            note(&format!(
-                "evaluations and replies are kept: continue with `{}`",
-                command_line::resumed()
-            ));
-            return Ok(Outcome::Interrupted);
+            return Ok(resumable("evaluations and replies are kept"));
         };
         finish(&out, &results, self.json)?;
         note_report(&out);

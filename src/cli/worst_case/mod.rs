@@ -22,7 +22,7 @@ use super::digital::DigitalArgument;
 use super::normalize_argument::NormalizeArgument;
 use super::open_stored::open_stored;
 use super::run_setup::{RunArguments, expect_kept, holds_kept, name_after, run_folder};
-use super::{Outcome, command_line, finish, note};
+use super::{Outcome, command_line, finish, note, resumable};
 use crate::apps::worst_case::WorstCaseJob;
 
 /// Search for the worst chip within a bound on every weight
@@ -193,11 +193,7 @@ impl FindWorstCase {
             place: place.workplace(self.resume),
         };
         let Some(results) = stored.build(&place.device, job)?? else {
-            note(&format!(
-                "the state of the search is kept: continue with `{}`",
-                command_line::resumed()
-            ));
-            return Ok(Outcome::Interrupted);
+            return Ok(resumable("the state of the search is kept"));
         };
         finish(&place.out, &results, self.run.json)?;
         let chip = command_line::operand(&place.out.join("worst-chip"));

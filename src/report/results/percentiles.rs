@@ -339,18 +339,8 @@ pub(super) fn percentile_measures(results: &Results) -> Vec<Measure> {
             quantiles.find(|q| q.percent == at).cloned()
         };
         row(format!("Rare, {at} %"), false, &|p| {
-            let quantile = of(p)?;
-            Some(Cell {
-                value: metric.digits(quantile.value),
-                detail: Some(interval(
-                    &KppEntry {
-                        value: quantile.value,
-                        low: quantile.low,
-                        high: quantile.high,
-                    },
-                    metric,
-                )),
-            })
+            let found = of(p)?;
+            Some(estimate(found.value, (found.low, found.high), metric))
         });
         row(format!("  effective chips, {at} %"), true, &|p| {
             Some(Cell::from(format!("{:.0}", of(p)?.effective)))
@@ -367,18 +357,8 @@ pub(super) fn percentile_measures(results: &Results) -> Vec<Measure> {
             quantiles.find(|q| q.percent == at).copied()
         };
         row(format!("Importance, {at} %"), false, &|p| {
-            let quantile = shifted(p)?;
-            Some(Cell {
-                value: metric.digits(quantile.value),
-                detail: Some(interval(
-                    &KppEntry {
-                        value: quantile.value,
-                        low: quantile.low,
-                        high: quantile.high,
-                    },
-                    metric,
-                )),
-            })
+            let found = shifted(p)?;
+            Some(estimate(found.value, (found.low, found.high), metric))
         });
         row(format!("  its effective chips, {at} %"), true, &|p| {
             Some(Cell::from(format!("{:.0}", shifted(p)?.effective)))
@@ -478,6 +458,15 @@ fn known(value: Known, metric: &Metric) -> String {
     } else {
         let middle = metric.digits(value.middle());
         format!("{middle} ± {}", metric.digits(open))
+    }
+}
+
+/// A percentile with its interval.
+fn estimate(value: f64, (low, high): (Option<f64>, Option<f64>), metric: &Metric) -> Cell {
+    let entry = KppEntry { value, low, high };
+    Cell {
+        value: metric.digits(value),
+        detail: Some(interval(&entry, metric)),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::reader::Part;
 use crate::TrainingError;
 
-/// How many samples are wanted, the first of those that there are.
+/// How many of the first samples of a source are wanted.
 ///
 /// ```
 /// use crossburn_training::data::{Amount, DataSource};
@@ -14,14 +14,14 @@ use crate::TrainingError;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Amount {
-    /// Fewer are refused.
+    /// A source with fewer is refused.
     least: usize,
-    /// More are left out.
+    /// Samples after these are left out.
     most: Option<usize>,
 }
 
 impl Amount {
-    /// All that there are; of the digits, which have no end, a few thousand.
+    /// All samples of a source; the digits, which have no end, give a few thousand.
     pub const ALL: Self = Self {
         least: 1,
         most: None,
@@ -32,12 +32,12 @@ impl Amount {
         Self::between(count, count)
     }
 
-    /// `count` samples, or all that there are where these are fewer: for a number that nobody asked for.
+    /// `count` samples, or all where the source has fewer. For a number that the user did not ask for.
     pub fn up_to(count: usize) -> Self {
         Self::between(1, count)
     }
 
-    /// `most` samples, or all that there are where these are fewer, but not fewer than `least`.
+    /// At most `most` samples. A source with fewer than `least` is refused.
     pub fn between(least: usize, most: usize) -> Self {
         Self {
             least,
@@ -45,10 +45,10 @@ impl Amount {
         }
     }
 
-    /// How many samples of the part `part` of `source` this is: `usual` where no number is wanted, at most `available`.
+    /// The number of samples to take from the part `part` of `source`, at most `available`; `usual` where no number is wanted.
     ///
     /// # Errors
-    /// [`TrainingError::TooMany`] where there are fewer than the least that is wanted, or none is wanted.
+    /// [`TrainingError::TooMany`] where the source has fewer than the least, or no sample is wanted.
     pub(super) fn count(
         self,
         part: Part,
@@ -59,7 +59,7 @@ impl Amount {
         self.of(part.name(), source, usual, available)
     }
 
-    /// The same for what has another name than samples of a part.
+    /// The same for things that are not samples of a part; `what` names them in the error.
     pub(crate) fn of(
         self,
         what: &'static str,

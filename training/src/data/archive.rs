@@ -15,19 +15,19 @@ use flate2::read::DeflateDecoder;
 use super::stored_bytes::StoredBytes;
 use crate::TrainingError;
 
-/// The largest member that is unpacked, in MiB.
+/// Largest unpacked size of a member that is read, in MiB.
 const LARGEST: u64 = 4096;
-/// The largest list of members that is read, in bytes: half a million members.
+/// Largest list of members that is read, in bytes; it holds half a million members.
 const LONGEST_LIST: u64 = 64 << 20;
-/// Bytes that are summed at a time.
+/// Bytes that go into the checksum at a time.
 const PIECE: usize = 1 << 18;
-/// The end of the archive: its record, and the longest comment after it.
+/// Bytes at the end of a file in which the record that ends the archive must begin: the record, and the longest comment after it.
 const END: u64 = 22 + 0xffff;
 
 const STORED: u16 = 0;
 const DEFLATED: u16 = 8;
 
-/// An archive that is open.
+/// An open archive.
 #[derive(Debug)]
 pub(super) struct Archive {
     path: PathBuf,
@@ -44,7 +44,7 @@ struct Member {
     checksum: u32,
     packed: u64,
     unpacked: u64,
-    /// Where its local header stands in the file.
+    /// Offset of the member's local header in the file.
     header: u64,
 }
 
@@ -52,7 +52,7 @@ impl Archive {
     /// Opens the archive `path` and reads the list of its members.
     ///
     /// # Errors
-    /// [`TrainingError::Read`], or [`TrainingError::Data`] where it is no archive.
+    /// [`TrainingError::Read`]; [`TrainingError::Data`] if the file is no archive.
     pub(super) fn open(path: &Path) -> Result<Self, TrainingError> {
         let failed = |cause| TrainingError::Read {
             path: path.to_path_buf(),
@@ -76,21 +76,21 @@ impl Archive {
         })
     }
 
-    /// The names of its members, in order.
+    /// The names of the members, in the order of the list.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.members.iter().map(|member| member.name.as_str())
     }
 
-    /// Bytes of the whole file.
+    /// Size of the whole file in bytes.
     pub(super) fn length(&self) -> u64 {
         self.length
     }
 
-    /// What `read` makes of the member `name`; it is given a reader of the unpacked bytes and their number, and must read to the
+    /// Gives the result of `read` for the member `name`. `read` gets a reader of the unpacked bytes and their number, and must read to the
     /// end.
     ///
     /// # Errors
-    /// Those of `read`; [`TrainingError::Data`] where there is no such member, or one that is damaged or unpacks to more than
+    /// Those of `read`; [`TrainingError::Data`] if the archive has no such member, or if the member is damaged or unpacks to more than
     /// [`LARGEST`].
     pub(super) fn read<T>(
         &mut self,
@@ -128,10 +128,10 @@ impl Archive {
         Ok(result)
     }
 
-    /// The file, and where the bytes of the member `name` lie in it, once their checksum has been compared; `None` of a packed one.
+    /// The file, and the range of the bytes of the member `name` in it, after their checksum was compared; `None` for a packed member.
     ///
     /// # Errors
-    /// [`TrainingError::Read`]; [`TrainingError::Data`] where there is no such member, or a damaged one.
+    /// [`TrainingError::Read`]; [`TrainingError::Data`] if the archive has no such member, or if it is damaged.
     pub(super) fn stored(
         &self,
         name: &str,
@@ -173,7 +173,7 @@ impl Archive {
         }
     }
 
-    /// The data of the member `name`, where the file is left.
+    /// Finds the data of the member `name`, and moves the file to their beginning.
     fn find(&self, name: &str) -> Result<Found, TrainingError> {
         let member = self.members.iter().find(|member| member.name == name);
         let member = member.ok_or_else(|| self.bad(name, "there is no such member"))?;
@@ -201,16 +201,16 @@ impl Archive {
     }
 }
 
-/// The data of a member.
+/// Where the data of a member are, and how they are packed.
 struct Found {
-    /// Where they lie in the file.
+    /// Their range in the file.
     data: Range<u64>,
     unpacked: u64,
     deflated: bool,
     checksum: u32,
 }
 
-/// A reader that sums what is read.
+/// A reader that updates a checksum with the bytes that pass.
 struct Summing<'a, R>(R, &'a mut Crc);
 
 impl<R: Read> Read for Summing<'_, R> {
@@ -225,7 +225,7 @@ fn invalid(problem: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, problem)
 }
 
-/// Numbers of little-endian bytes at offsets of a record.
+/// A record of an archive; reads little-endian numbers at offsets.
 struct Record<'a>(&'a [u8]);
 
 impl Record<'_> {
@@ -307,7 +307,7 @@ fn members(file: &File, length: u64) -> io::Result<Vec<Member>> {
 }
 
 impl Member {
-    /// Takes the sizes that do not fit 32 bits from the extra fields.
+    /// Reads sizes that do not fit into 32 bits from the extra fields.
     fn widen(&mut self, mut extra: &[u8]) -> io::Result<()> {
         while extra.len() >= 4 {
             let field = Record(extra);
@@ -329,7 +329,7 @@ impl Member {
     }
 }
 
-/// Leaves `file` where the data of the member with the local header at `header` starts.
+/// Moves `file` to the data of the member whose local header is at `header`, and gives their offset.
 fn data_start(mut file: &File, header: u64) -> io::Result<u64> {
     let local = at(file, header, 30)?;
     let local = Record(&local);

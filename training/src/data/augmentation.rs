@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainingError;
 
-/// The draw of a factor, after the words of the first draws.
+/// Word of the stream that draws the gain. The words before it draw crop and flip.
 const FACTOR: u64 = 8;
 
 /// Augmentation of training images, before normalization. An axis of one pixel is not shifted: a signal moves in time alone.
@@ -15,24 +15,24 @@ const FACTOR: u64 = 8;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Augmentation {
-    /// Black pixels, or values 0, added on every side before a crop of the original size; 0 for none. More than the image's longer
-    /// side counts as that side.
+    /// Black pixels (values 0) added on every side before a crop of the original size; 0 for no crop. Numbers above the longer side of the
+    /// image count as that side.
     pub crop_padding: usize,
-    /// Mirror every second image, at random.
+    /// Mirror each image with probability 1/2.
     pub flip: bool,
-    /// Multiply every sample by a factor between one over this number and this number, whose logarithm is uniform; 1 and absent for none.
+    /// Multiply each sample by a factor from `1 / gain` to `gain`, whose logarithm is uniform; absent or 1 for none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gain: Option<f64>,
 }
 
 impl Augmentation {
-    /// The factor by which a sample is multiplied: a draw of its own of `generator` decides.
+    /// The factor for one sample. It uses a draw of `generator` that no other augmentation uses.
     pub fn factor(&self, generator: &Philox) -> f32 {
         let gain = self.gain.unwrap_or(1.0);
         gain.powf(2.0 * generator.uniform(FACTOR) - 1.0) as f32
     }
 
-    /// Refuses numbers that cannot be used.
+    /// Checks the settings.
     ///
     /// # Errors
     /// [`TrainingError::Setting`].
@@ -47,8 +47,8 @@ impl Augmentation {
         }
     }
 
-    /// Crops and mirrors `image` of `shape` (`[channels, height, width]`) into `out` of the same length; the first three draws
-    /// of `generator` decide.
+    /// Crops and mirrors `image` of `shape` (`[channels, height, width]`) into `out`, which has the same length, by the first three draws of
+    /// `generator`.
     pub fn apply<T: Copy + Default>(
         &self,
         image: &[T],

@@ -43,7 +43,7 @@ pub(super) const KIND: Kind = Kind {
     },
 };
 
-/// The data source: its folder, and another normalization where the options ask for one.
+/// The data source: its folder, and the normalization that the options ask for.
 #[derive(Debug)]
 struct Cifar10 {
     folder: PathBuf,
@@ -104,7 +104,7 @@ fn folder_of(folder: &Path) -> PathBuf {
 /// The files of the training images, in order.
 ///
 /// # Errors
-/// [`TrainingError::Missing`] where there is none, with what the folder holds.
+/// [`TrainingError::Missing`], with what the folder holds instead.
 fn train_files(folder: &Path) -> Result<Vec<PathBuf>, TrainingError> {
     let folder = folder_of(folder);
     let names = folder::names(&folder).unwrap_or_default();
@@ -126,7 +126,7 @@ fn train_files(folder: &Path) -> Result<Vec<PathBuf>, TrainingError> {
 /// The file of the test images.
 ///
 /// # Errors
-/// [`TrainingError::Missing`] where there is none, with what the folder holds.
+/// [`TrainingError::Missing`], with what the folder holds instead.
 fn test_files(folder: &Path) -> Result<Vec<PathBuf>, TrainingError> {
     let folder = folder_of(folder);
     let file = folder.join("test_batch.bin");
@@ -136,7 +136,7 @@ fn test_files(folder: &Path) -> Result<Vec<PathBuf>, TrainingError> {
     }
 }
 
-/// The number of a batch by its name. A copy such as `data_batch_1 (1).bin` is none: its images are there already.
+/// The number of a batch from its file name. A copy such as `data_batch_1 (1).bin` gives `None`: its images are in the original.
 fn batch(name: &str) -> Option<u32> {
     let number = name.strip_prefix("data_batch_")?.strip_suffix(".bin")?;
     let parsed = number.parse::<u32>().ok()?;
@@ -155,7 +155,7 @@ fn images(files: &[PathBuf]) -> Result<Samples, TrainingError> {
         labels,
         classes: CLASSES.len(),
         class_names: CLASSES.map(String::from).to_vec(),
-        // Mean and standard deviation of the training pixels, as commonly used.
+        // The usual mean and standard deviation of the training pixels.
         normalization: Normalization {
             mean: vec![0.4914, 0.4822, 0.4465],
             std: vec![0.2470, 0.2435, 0.2616],
@@ -329,7 +329,7 @@ mod tests {
         }
         let (train, test) = cifar10(&folder).unwrap();
         assert_eq!((train.len(), test.len()), (10_000, 2_000));
-        // Counted and read from the files by another program, as all numbers here.
+        // All numbers here were counted or read from the files by another program.
         let count = |set: &Samples| {
             let of = |class| set.labels.iter().filter(|label| **label == class).count();
             [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map(of)

@@ -1,10 +1,10 @@
-//! Which classes there are, and what labels become.
+//! The classes of a data set, and the number of each label among them.
 
 use std::collections::{BTreeSet, HashMap};
 
 use crate::TrainingError;
 
-/// The most classes that there can be: labels have 16 bits, and so has their number.
+/// The largest number of classes: labels have 16 bits, and the number of classes has 16 bits too.
 pub(super) const MOST_CLASSES: usize = u16::MAX as usize;
 
 /// Labels as they were read.
@@ -24,10 +24,10 @@ impl Labels {
         }
     }
 
-    /// These labels, and then `other`.
+    /// These labels, followed by `other`.
     ///
     /// # Errors
-    /// Names on one side and numbers on the other.
+    /// If one has names and the other has numbers.
     pub(super) fn append(self, other: Self, place: &str) -> Result<Self, TrainingError> {
         match (self, other) {
             (Self::Numbers(mut labels), Self::Numbers(other)) => {
@@ -56,15 +56,15 @@ fn mixed(place: &str) -> TrainingError {
 pub(super) struct ClassList {
     /// Number of classes.
     pub(super) classes: usize,
-    /// Their names in the order of their numbers; empty where the numbers are the names.
+    /// Their names in the order of their numbers; empty if classes have no names besides their numbers.
     pub(super) names: Vec<String>,
 }
 
 impl ClassList {
-    /// The classes of all `parts` of a set that was read from `place`.
+    /// The classes of a set that consists of `parts` and was read from `place`.
     ///
-    /// Numbers must count from 0 without gaps. Names are sorted, by value where all are whole numbers. Names that count from 0
-    /// without gaps are numbers.
+    /// Numbers must count from 0 without gaps. Names are sorted, by value if all are whole numbers. Names that are the whole numbers from 0 on,
+    /// without gaps, count as numbers.
     ///
     /// # Errors
     /// No labels, numbers with gaps, numbers beside names, or too many classes.
@@ -164,7 +164,7 @@ impl ClassList {
     }
 }
 
-/// `names` in order: by value where all are whole numbers, else by letters.
+/// Sorts `names`: by value if all are whole numbers, otherwise by letters.
 pub(super) fn sorted(mut names: Vec<String>) -> Vec<String> {
     let value = |name: &String| name.parse::<i64>().ok();
     match names.iter().all(|name| value(name).is_some()) {
@@ -197,7 +197,7 @@ mod tests {
                 &["a", "b", "c"][..],
                 &[1, 0, 1][..],
             ),
-            // By value, though "10" comes before "9" by letters.
+            // By value: by letters, "10" would come before "9".
             (&["10", "9"], &["-1"], &["-1", "9", "10"], &[2, 1]),
             // Numbers from 0 without gaps have no other names.
             (&["2", "0"], &["1"], &[], &[2, 0]),

@@ -1,47 +1,46 @@
-//! What a network has learned its samples by, so that other samples are shown to it alike.
+//! How a network was shown its training samples, so that other samples are shown to it in the same way.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Normalization, Samples};
 use crate::TrainingError;
 
-/// Names that a message lists.
+/// Most names that a message lists.
 const SHOWN: usize = 4;
 
-/// What a network has learned its samples by: which output is which class, and what it sees of a value. Kept with its
-/// checkpoint.
+/// How a network was shown its training samples: which output stands for which class, and how values are normalized. A checkpoint keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Conventions {
     /// Number of classes.
     pub classes: usize,
-    /// Their names in the order of their labels; left out where they have no names but their numbers.
+    /// Their names in the order of their labels; empty if classes have no names besides their numbers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_names: Vec<String>,
-    /// What networks see.
+    /// How values are normalized.
     pub normalization: Normalization,
-    /// The names of the values of a sample in their order, as the columns of a table; left out where they have none.
+    /// The names of the values of a sample, such as the columns of a table, in order; empty if values have no names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
-    /// Whether values are bytes, which count as `byte / 255`; not known of early checkpoints.
+    /// Whether values are bytes, which count as `byte / 255`; unknown for early checkpoints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<bool>,
-    /// Whether intensities inside the brain are reversed; left out of other samples than slices of brains, and not known of early checkpoints.
+    /// Whether intensities inside the brain are reversed; absent if samples are not slices of brains, and unknown for early checkpoints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reversed: Option<bool>,
 }
 
 impl Conventions {
-    /// The same for samples whose values have names.
+    /// The same conventions for samples whose values have names.
     #[must_use]
     pub fn with_columns(self, columns: Vec<String>) -> Self {
         Self { columns, ..self }
     }
 
-    /// Refuses samples of `place` whose values have other names, or the same in another order.
+    /// Refuses samples of `place` whose values have other names, or the same names in another order.
     ///
     /// # Errors
-    /// [`TrainingError::Data`] with the first that differs.
+    /// [`TrainingError::Data`] with the first name that differs.
     pub(super) fn expect_columns(
         &self,
         columns: &[String],
@@ -72,7 +71,7 @@ impl Conventions {
 }
 
 impl Samples {
-    /// What networks learn these samples by.
+    /// The conventions of these samples.
     pub fn conventions(&self) -> Conventions {
         Conventions {
             classes: self.classes,
@@ -84,12 +83,12 @@ impl Samples {
         }
     }
 
-    /// These samples, which were read at `place`, by the conventions of others: with their numbers for the same classes, and
-    /// normalized as they are. Classes without names are the same where there are as many.
+    /// These samples, which were read at `place`, in the conventions of other samples: the same class has the same number, and values are
+    /// normalized alike. If classes have no names, as many classes count as the same.
     ///
     /// # Errors
-    /// [`TrainingError::Data`] where the classes are others, bytes are floats or floats bytes, intensities are reversed otherwise, or where there is not one mean for each
-    /// channel or each value.
+    /// [`TrainingError::Data`] if the classes differ, if one side has bytes and the other floats, if only one side reverses intensities, or if the
+    /// number of means is neither that of channels nor that of values.
     pub fn following(
         mut self,
         conventions: &Conventions,
@@ -153,7 +152,7 @@ impl Samples {
             let numbers: Vec<Option<usize>> = here.iter().map(number).collect();
             for label in &mut self.labels {
                 if let Some(Some(number)) = numbers.get(usize::from(*label)) {
-                    // As many as there are classes, which 16 bits hold.
+                    // There are at most as many classes as 16 bits hold.
                     *label = *number as u16;
                 }
             }
@@ -193,7 +192,7 @@ impl Samples {
     }
 }
 
-/// The first of `names`, each in quotes.
+/// The first of `names`, in quotes.
 fn listed(names: &[String]) -> String {
     let shown: Vec<String> = names
         .iter()
@@ -231,7 +230,7 @@ mod tests {
     #[test]
     fn classes_take_the_numbers_and_values_the_normalization_of_the_training() {
         let learned = named(&["sine", "triangle", "square"], &[0, 1, 2, 0], 0.5);
-        // The same samples as another source has them: names in order, statistics of its own.
+        // The same samples as another source has them: classes in order of their names, and other statistics.
         let other = named(&["sine", "square", "triangle"], &[0, 2, 1, 0], 7.0);
         let found = other.following(&learned.conventions(), "csv:x").unwrap();
         assert_eq!(found, learned);
@@ -241,7 +240,7 @@ mod tests {
             serde_json::from_str::<Conventions>(&text).unwrap(),
             learned.conventions()
         );
-        // Numbers are the classes that they say.
+        // Without names, the classes are the numbers.
         let numbers = named(&[], &[0, 1, 2, 0], 7.0)
             .following(&learned.conventions(), "x")
             .unwrap();
@@ -334,7 +333,7 @@ mod tests {
             let refused = slices(Some(here)).following(&learned(Some(there)), "mri:x");
             assert_eq!(refused.unwrap_err().to_string(), part);
         }
-        // The same, and what an early checkpoint does not know.
+        // The same value, and the unknown value of an early checkpoint.
         for known in [Some(true), None] {
             assert!(slices(Some(true)).following(&learned(known), "x").is_ok());
         }

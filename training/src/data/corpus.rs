@@ -1,4 +1,4 @@
-//! What language models learn from: a running text, or passages one by one.
+//! What language models learn from: one running text, or separate passages.
 
 use std::path::{Path, PathBuf};
 
@@ -8,46 +8,46 @@ use super::options::Options;
 use super::reader::Part;
 use crate::TrainingError;
 
-/// The share of test text unless told.
+/// The share of test text, if no option gives one.
 const TEST_SHARE: f64 = 0.1;
-/// The largest file that is read.
+/// The largest file that is read, in bytes.
 const MOST: u64 = 1 << 30;
-/// Where the order of passages in a file is drawn: it does not depend on a recipe.
+/// Seed of the random order of the passages in a file. It is fixed, so that the order does not depend on a recipe.
 const ORDER: u64 = 0;
 
 /// What language models learn from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Corpus {
-    /// A text that goes on and on.
+    /// One continuous text.
     Running(String),
-    /// Texts that have nothing to do with each other.
+    /// Texts that are independent of each other.
     Passages(Vec<Passage>),
 }
 
-/// A short text, of which the end is learned.
+/// A short text whose end is learned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Passage {
-    /// Where it is from, for messages: a file and a line.
+    /// Where it comes from, for messages: a file and a line.
     pub place: String,
-    /// What is given; may be empty.
+    /// The beginning, which is given; may be empty.
     pub prompt: String,
-    /// What is learned.
+    /// The end, which is learned.
     pub completion: String,
-    /// Whether the token that ends a text comes after it; otherwise it ends itself, as a line does.
+    /// Whether the token that ends a text follows. Otherwise the completion ends itself, for example with a line break.
     pub ends: bool,
 }
 
-/// The names of the options that files with texts have.
+/// The options that all files with texts have.
 pub(super) const OPTIONS: &[&str] = &["test", "test_share"];
 
-/// A file with texts, and where its test texts are.
+/// A file with texts, and where the test texts are.
 #[derive(Clone, Debug)]
 pub(super) struct TextFile {
     pub(super) options: Options,
     path: PathBuf,
-    /// The file of the test texts, where it is another.
+    /// The file of the test texts, if they have their own.
     test: Option<PathBuf>,
-    /// Share of test text, where they are in the same file.
+    /// Share of test text, if training and test texts share a file.
     test_share: f64,
 }
 
@@ -56,7 +56,7 @@ impl TextFile {
         Self::open_with(kind, argument, &[])
     }
 
-    /// A file that has the options `further` as well.
+    /// A file with texts that accepts the options `further` too.
     pub(super) fn open_with(
         kind: &str,
         argument: &str,
@@ -77,7 +77,7 @@ impl TextFile {
         })
     }
 
-    /// The two files of a folder.
+    /// The two files of a folder, instead of one.
     pub(super) fn in_folder(self, train: &str, test: &str) -> Self {
         let file = |name: &str| self.options.path.join(name);
         Self {
@@ -87,7 +87,7 @@ impl TextFile {
         }
     }
 
-    /// The file of `part`.
+    /// The file that holds `part`.
     pub(super) fn file(&self, part: Part) -> PathBuf {
         match (part, &self.test) {
             (Part::Test, Some(test)) => test.clone(),
@@ -95,13 +95,13 @@ impl TextFile {
         }
     }
 
-    /// Every file.
+    /// All files.
     pub(super) fn files(&self) -> Vec<PathBuf> {
         let own = std::iter::once(self.path.clone());
         own.chain(self.test.clone()).collect()
     }
 
-    /// `part` of a text: all of a file of its own, otherwise what stands before or after a line end.
+    /// `part` of a text: the whole text if the part has its own file, otherwise the text before or after a line end.
     pub(super) fn part_of_text<'a>(
         &self,
         text: &'a str,
@@ -125,7 +125,7 @@ impl TextFile {
         }
     }
 
-    /// `part` of passages: all of a file of its own, otherwise some, in an order that chance has set once for all.
+    /// `part` of passages: all if the part has its own file, otherwise some of them, in a random order that never changes.
     pub(super) fn part_of_passages(
         &self,
         passages: Vec<Passage>,
@@ -157,15 +157,15 @@ impl TextFile {
     }
 }
 
-/// Where `text` is cut so that about `share` of it comes after: at the end of a line, or between two characters where no line
-/// ends soon after.
+/// The place where `text` is cut, so that about `share` of it comes after: at the end of a line, or between two characters if no line ends
+/// soon.
 fn cut(text: &str, share: f64) -> usize {
     let mut at = ((1.0 - share) * text.len() as f64) as usize;
     while !text.is_char_boundary(at) {
         at += 1;
     }
     let line = text[at..].find('\n').map(|end| at + end + 1);
-    // A last line that is most of the test text is cut within.
+    // If the last line is most of the test text, it is cut.
     line.filter(|line| 2 * (text.len() - line) >= text.len() - at)
         .unwrap_or(at)
 }
@@ -217,7 +217,7 @@ pub fn read_utf8(path: &Path) -> Result<String, TrainingError> {
         .unwrap_or(text))
 }
 
-/// The error that a source has texts where samples with labels are wanted.
+/// The error for a source of texts that is used where labelled samples are needed.
 pub(super) fn no_samples(kind: &str) -> TrainingError {
     TrainingError::Content {
         source_name: kind.to_string(),
@@ -236,7 +236,7 @@ mod tests {
         // 24 bytes: a quarter begins at byte 18, the line ends at 19.
         assert_eq!(&lines[cut(lines, 0.25)..], "five\n");
         let line = "日本語日本語";
-        // Byte 9 of 18 is between characters, byte 10 is not.
+        // The cut falls on byte 9 of 18, which begins a character; byte 10 does not.
         assert_eq!(cut(line, 0.5), 9);
         assert_eq!(cut(line, 0.45), 9);
         assert_eq!(cut(line, 0.4), 12);

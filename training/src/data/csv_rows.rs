@@ -22,12 +22,12 @@ pub(super) const KIND: Kind = Kind {
 
 const OPTIONS: &[&str] = &["test", "skip", "shape"];
 
-/// The data source: every column but those of labels, groups and those skipped is a feature.
+/// The data source: every column is a feature, except those of labels and groups and those that an option skips.
 #[derive(Debug)]
 struct CsvRows {
     options: Options,
     preparation: Preparation,
-    /// `[channels, height, width]` of a row, where an option says so.
+    /// `[channels, height, width]` of a row, if an option gives it.
     shape: Option<[usize; 3]>,
 }
 
@@ -57,7 +57,7 @@ impl CsvRows {
         })
     }
 
-    /// The columns of a table that are features.
+    /// The columns of a table that hold features.
     fn features(&self, table: &Table, place: &str) -> Result<Vec<usize>, TrainingError> {
         let label = table.label_column(&self.options)?;
         let group = table.group_column(&self.options)?;
@@ -148,7 +148,7 @@ impl CsvRows {
     }
 }
 
-/// The names of these columns.
+/// The names of these columns of a table.
 fn named(table: &Table, columns: &[usize]) -> Vec<String> {
     let names = columns.iter().map(|column| table.names[*column].clone());
     names.collect()
@@ -232,7 +232,7 @@ mod tests {
         source?.load(1, None, None)
     }
 
-    /// Ten rows of two features: the row's number, and a constant.
+    /// Ten rows of two features: the number of the row, and a constant.
     fn table() -> String {
         let rows = (0..10).map(|i| format!("{i},7,p{},{}\n", i / 2, ["cat", "dog"][i / 2 % 2]));
         format!("size,age,patient,class\n{}", rows.collect::<String>())
@@ -262,7 +262,7 @@ mod tests {
                     .iter()
                     .all(|a| train.iter().all(|b| patient(a) != patient(b)))
         );
-        // Rows keep their labels.
+        // Each row keeps its label.
         for (set, sizes) in [(&split.train, &train), (&split.test, &test)] {
             let expected: Vec<u16> = sizes
                 .iter()
@@ -272,10 +272,10 @@ mod tests {
         }
         let mean = train.iter().sum::<f32>() / train.len() as f32;
         let normalization = &split.test.normalization;
-        // Exact but for one rounding of a sum of small whole numbers.
+        // Exact, except for one rounding of a sum of small whole numbers.
         assert!((normalization.mean[0] - mean).abs() < 1e-6 && normalization.mean[1] == 7.0);
         assert_eq!(normalization.std[1], 1.0);
-        // The seed of a run does not move the split.
+        // The split does not depend on the seed of a run.
         assert_eq!(split.test, source.load(2, None, None).unwrap().test);
     }
 

@@ -1,4 +1,4 @@
-//! A table of comma-separated values: its columns, and the labels and groups in it.
+//! A table of comma-separated values: its columns, labels and groups.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -11,24 +11,24 @@ use super::excerpt::excerpt;
 use super::options::Options;
 use crate::TrainingError;
 
-/// Options of every source that reads labels from a table.
+/// The options of every source that reads labels from a table.
 pub(super) const OPTIONS: &[&str] = &["label", "group", "header"];
 
-/// Columns that are taken for labels where no option names one, in lower case.
+/// Names of columns that hold labels if no option names one, in lower case.
 const LABELS: [&str; 5] = ["label", "labels", "class", "target", "y"];
-/// Names of columns that a message lists.
+/// Most names of columns that a message lists.
 const SHOWN: usize = 8;
-/// The longest first line, in bytes, that is looked at for the delimiter.
+/// Most bytes of the first line in which the delimiter is looked for.
 const LONGEST_LINE: u64 = 16 << 20;
 
-/// A table that is open, after its header.
+/// An open table, after its header.
 #[derive(Debug)]
 pub(super) struct Table {
     place: String,
-    /// The names of its columns: of a table without header their numbers from 1.
+    /// The names of its columns; their numbers from 1 on if the table has no header.
     pub(super) names: Vec<String>,
     reader: csv::Reader<BufReader<File>>,
-    /// The first row, where it was read to count columns.
+    /// The first row, if it was read to count the columns.
     first: Option<StringRecord>,
 }
 
@@ -41,19 +41,12 @@ pub(super) struct Row<'a> {
 }
 
 impl Table {
-    /// Opens `path`. Columns are separated by whichever of comma, semicolon and tab the first line has most of.
+    /// Opens `path`. The delimiter is the one of comma, semicolon and tab that the first line has most of.
     ///
     /// # Errors
-    /// [`TrainingError::Read`]; [`TrainingError::Data`] for an empty file or a header that is none.
+    /// [`TrainingError::Read`]; [`TrainingError::Data`] for an empty file, or if the first line is no header.
     pub(super) fn open(path: &Path, options: &Options) -> Result<Self, TrainingError> {
-        let header = match options.get("header") {
-            None => None,
-            Some("yes") => Some(true),
-            Some("no") => Some(false),
-            Some(other) => {
-                return Err(options.refuse(format!("header={other} is not allowed: use yes or no")));
-            }
-        };
+        let header = options.yes_or_no("header")?;
         let failed = |cause| TrainingError::Read {
             path: path.to_path_buf(),
             cause,
@@ -64,7 +57,7 @@ impl Table {
             .read_until(b'\n', &mut line)
             .map_err(failed)?;
         let count = |delimiter: &u8| line.iter().filter(|byte| *byte == delimiter).count();
-        // The first of equals.
+        // `max_by_key` takes the last of equal counts, so the preferred delimiter comes last.
         let delimiter = *[b'\t', b';', b',']
             .iter()
             .max_by_key(|d| count(d))
@@ -111,10 +104,10 @@ impl Table {
         Ok(table)
     }
 
-    /// The column of this name, or of this number from 1 where none has the name.
+    /// The column with this name, or with this number from 1 on if no column has the name.
     ///
     /// # Errors
-    /// [`TrainingError::Data`] with the columns that there are.
+    /// [`TrainingError::Data`] that lists the columns.
     pub(super) fn column(&self, name: &str) -> Result<usize, TrainingError> {
         let mut named = (0..self.names.len()).filter(|column| self.names[*column] == name);
         match (named.next(), named.next()) {
@@ -139,10 +132,10 @@ impl Table {
         }
     }
 
-    /// The column of labels: that which an option names, or the one with a usual name.
+    /// The column of labels: the one that an option names, or the one with a usual name.
     ///
     /// # Errors
-    /// [`TrainingError::Data`] with the columns that there are.
+    /// [`TrainingError::Data`] that lists the columns.
     pub(super) fn label_column(&self, options: &Options) -> Result<usize, TrainingError> {
         if let Some(name) = options.get("label") {
             return self.column(name);
@@ -162,16 +155,16 @@ impl Table {
         }
     }
 
-    /// The column of groups, where an option names one.
+    /// The column of groups, if an option names one.
     ///
     /// # Errors
-    /// [`TrainingError::Data`] with the columns that there are.
+    /// [`TrainingError::Data`] that lists the columns.
     pub(super) fn group_column(&self, options: &Options) -> Result<Option<usize>, TrainingError> {
         let name = options.get("group");
         name.map(|name| self.column(name)).transpose()
     }
 
-    /// The names of the first columns.
+    /// The names of the first columns, for a message.
     fn columns(&self) -> String {
         let shown = self.names.iter().take(SHOWN).cloned().collect::<Vec<_>>();
         let more = self.names.len().saturating_sub(SHOWN);
@@ -181,10 +174,10 @@ impl Table {
         }
     }
 
-    /// Gives every row to `row`, in order.
+    /// Calls `row` with every row, in order.
     ///
     /// # Errors
-    /// Those of `row`; [`TrainingError::Data`] for a row with another number of columns than the first line, or no rows.
+    /// Those of `row`; [`TrainingError::Data`] for a row whose number of columns differs from the first line, or if there are no rows.
     pub(super) fn each(
         mut self,
         mut row: impl FnMut(&Row<'_>) -> Result<(), TrainingError>,
@@ -253,12 +246,12 @@ impl Row<'_> {
     /// The number in a column.
     ///
     /// # Errors
-    /// [`TrainingError::Data`] with line and column.
+    /// [`TrainingError::Data`] with line and column, for a value that is no number or too large.
     pub(super) fn number(&self, column: usize) -> Result<f32, TrainingError> {
         let text = &self.record[column];
         let shown = || excerpt(text);
         match text.parse::<f32>() {
-            // Differences of two values must be 32-bit floats, too.
+            // The difference of two values must fit into a 32-bit float too.
             Ok(number) if number.abs() <= f32::MAX / 4.0 => Ok(number),
             Ok(_) => Err(TrainingError::data(
                 self.field(column),
@@ -284,7 +277,7 @@ impl Row<'_> {
     /// The text in a column.
     ///
     /// # Errors
-    /// [`TrainingError::Data`] with line and column, where it is empty.
+    /// [`TrainingError::Data`] with line and column, if it is empty.
     pub(super) fn text(&self, column: usize) -> Result<&str, TrainingError> {
         match &self.record[column] {
             "" => Err(TrainingError::data(
@@ -306,7 +299,7 @@ impl Row<'_> {
         format!("{}, line {line}", self.place)
     }
 
-    /// The number of the line in the file, from 1.
+    /// The number of the row's line in the file, from 1.
     pub(super) fn number_of_line(&self) -> usize {
         self.record.position().map_or(0, csv::Position::line) as usize
     }
@@ -316,7 +309,7 @@ impl Row<'_> {
     }
 }
 
-/// The labels of a table and the group of every row, where an option names groups.
+/// The labels of a table, and the group of every row if an option names groups.
 ///
 /// # Errors
 /// Those of [`Table`].
@@ -338,10 +331,10 @@ pub(super) fn labels(
     Ok((as_labels(labels, path)?, group.map(|_| groups)))
 }
 
-/// Texts as labels: `2.0` is the class 2.
+/// Texts as labels. The text `2.0` is the class 2.
 ///
 /// # Errors
-/// [`TrainingError::Data`] where all are numbers but not whole ones: such a column holds measurements.
+/// [`TrainingError::Data`] if all are numbers but some are not whole: such a column holds measurements.
 pub(super) fn as_labels(mut texts: Vec<String>, path: &Path) -> Result<Labels, TrainingError> {
     let numbers: Option<Vec<f64>> = texts.iter().map(|text| text.parse().ok()).collect();
     if let Some(numbers) = numbers {

@@ -1,12 +1,12 @@
-//! Procedural handwritten digits, 28×28: the data set that needs no file.
+//! Procedural handwritten digits of 28×28 pixels: the data set that needs no file.
 //!
-//! A digit is a few strokes, each a smooth curve through control points. A writer is a slant, a turn, a size, a pen and
-//! an unsteady hand: control points shake, a smooth quadratic map bends the plane, sometimes a stray stroke crosses the
-//! image, and the sensor adds noise. Everything is drawn from (seed, image) alone, with additions, multiplications,
-//! divisions and square roots only, so that the pixels are the same on any machine and thread count.
+//! A digit consists of a few strokes. Each stroke is a smooth curve through control points. A writer has a slant, a turn, a size, a pen and
+//! an unsteady hand: control points shake, a smooth quadratic map bends the plane, and sometimes a stray stroke crosses the image. The sensor
+//! adds noise. Every draw depends on (seed, image) alone. Only additions, multiplications, divisions and square roots are used, so that the
+//! pixels are the same on any machine and thread count.
 //!
-//! It is made to be learned but not solved: a LeNet-5 (6,000 training images, 8 epochs of Adam, batch 64, learning rate
-//! 0.001) reads 98.0 to 98.5 % of 2,000 test images, over three initializations. The difficulty was set by these images.
+//! The set can be learned but is not trivial: a LeNet-5 (6,000 training images, 8 epochs of Adam, batch 64, learning rate 0.001) reads 98.0
+//! to 98.5 % of 2,000 test images, over three initializations. The difficulty was chosen so that it does.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(super) const KIND: Kind = Kind {
     open: |_| Ok(Arc::new(DIGITS)),
 };
 
-/// The data source; at most 3 GB of pixels at once.
+/// The data source. It draws at most 3 GB of pixels at once.
 pub(super) const DIGITS: Endless = Endless {
     name: "digits",
     classes: 10,
@@ -38,15 +38,15 @@ pub(super) const DIGITS: Endless = Endless {
 };
 
 const SIDE: usize = 28;
-/// Straight pieces per curve piece between two control points.
+/// Straight pieces between two control points of a curve.
 const PIECES: usize = 6;
-/// Pixels over which the edge of a stroke fades, half of them inside the pen.
+/// Pixels over which the edge of a stroke fades; half of them lie inside the pen.
 const FADE: f64 = 1.5;
 
 type Point = [f64; 2];
 type Glyph = &'static [&'static [Point]];
 
-/// The ways to write each digit, in the unit square, y downwards. Strokes that meet at an angle are separate.
+/// The ways to write each digit, in the unit square with y downwards. Strokes that meet at an angle are separate.
 const GLYPHS: [&[Glyph]; 10] = [
     &[
         &[&[
@@ -266,9 +266,9 @@ const GLYPHS: [&[Glyph]; 10] = [
     ],
 ];
 
-/// The images `first..first + count` of the endless set `seed`.
+/// The images `first..first + count` of the endless set `seed`: bytes of shape `[1, 28, 28]`.
 ///
-/// Labels are balanced: every ten consecutive images hold each digit once, in shuffled order.
+/// Labels are balanced: each ten consecutive images hold every digit once, in shuffled order.
 ///
 /// ```
 /// use crossburn_training::data::digits;
@@ -294,7 +294,7 @@ pub fn digits(seed: u64, first: u64, count: usize) -> Samples {
         labels: drawn.iter().map(|(label, _)| u16::from(*label)).collect(),
         classes: 10,
         class_names: Vec::new(),
-        // Mean and standard deviation over 10,000 images of seed 1.
+        // Measured over 10,000 images of seed 1.
         normalization: Normalization {
             mean: vec![0.098],
             std: vec![0.208],
@@ -304,7 +304,7 @@ pub fn digits(seed: u64, first: u64, count: usize) -> Samples {
     }
 }
 
-/// The random numbers of one image, in order.
+/// The random numbers of one image, drawn one after the other.
 struct Draws {
     generator: Philox,
     next: u64,
@@ -317,7 +317,7 @@ impl Draws {
         low + (high - low) * self.generator.uniform(self.next)
     }
 
-    /// Bell-shaped (the sum of three uniforms), standard deviation 1/2, within ±3/2.
+    /// A bell-shaped number (the sum of three uniform ones) with standard deviation 1/2, between -3/2 and 3/2.
     fn bell(&mut self) -> f64 {
         (0..3).map(|_| self.between(-0.5, 0.5)).sum()
     }
@@ -364,7 +364,7 @@ fn draw(seed: u64, index: u64) -> (u8, [u8; SIDE * SIDE]) {
     for ((position, pixel), nearest) in pixels.iter_mut().enumerate().zip(nearest) {
         let cover = ((half_width - nearest.sqrt()) / FADE + 0.5).clamp(0.0, 1.0);
         let [a, b, c, _] = sensor.block(position as u64);
-        // Bell-shaped like `Draws::bell`: three words of one block, summed exactly.
+        // Bell-shaped like `Draws::bell`: the sum of three words of one block, which is exact.
         let sum = (u64::from(a) + u64::from(b) + u64::from(c)) as f64;
         let value = ink * cover + grain * (sum / 4_294_967_296.0 - 1.5);
         *pixel = value.clamp(0.0, 255.0).round() as u8;
@@ -372,11 +372,11 @@ fn draw(seed: u64, index: u64) -> (u8, [u8; SIDE * SIDE]) {
     (label, pixels)
 }
 
-/// The squared distance of every pixel's center to the nearest segment, where it is below `reach`; infinite elsewhere.
+/// The squared distance of each pixel's centre to the nearest segment, if below `reach`; otherwise infinite.
 fn distances_squared(segments: &[[Point; 2]], reach: f64) -> [f64; SIDE * SIDE] {
     let mut nearest = [f64::INFINITY; SIDE * SIDE];
     for segment in segments {
-        // Rows and columns that the segment can reach.
+        // The rows and columns that the segment can reach.
         let [columns, rows] = [0, 1].map(|axis| {
             let (a, b) = (segment[0][axis], segment[1][axis]);
             let low = (a.min(b) - reach).clamp(0.0, SIDE as f64) as usize;
@@ -393,7 +393,7 @@ fn distances_squared(segments: &[[Point; 2]], reach: f64) -> [f64; SIDE * SIDE] 
     nearest
 }
 
-/// How one writer places the unit square in the image.
+/// Where and how one writer places the unit square in the image.
 struct Hand {
     slant: f64,
     cos: f64,
@@ -406,7 +406,7 @@ struct Hand {
 
 impl Hand {
     fn draw(draws: &mut Draws) -> Self {
-        // Half-angle form: a turn without trigonometric functions. ±0.16 is ±18 degrees.
+        // A turn in half-angle form, which needs no trigonometric functions. ±0.16 is ±18 degrees.
         let t = 0.11 * draws.bell();
         Self {
             slant: 0.38 * draws.bell(),
@@ -419,7 +419,7 @@ impl Hand {
         }
     }
 
-    /// A control point in pixels.
+    /// A control point in pixels, moved by the unsteady hand.
     fn place(&self, [x, y]: Point, draws: &mut Draws) -> Point {
         let (x, y) = (
             x - 0.5 + self.shake * draws.bell(),
@@ -435,7 +435,7 @@ impl Hand {
     }
 }
 
-/// Straight pieces of the Catmull–Rom curve through `points`.
+/// The straight pieces of the Catmull–Rom curve through `points`.
 fn curve(points: &[Point], segments: &mut Vec<[Point; 2]>) {
     let at = |index: isize| points[index.clamp(0, points.len() as isize - 1) as usize];
     let mut from = points[0];
@@ -514,8 +514,8 @@ mod tests {
             .sum::<f64>()
             / n)
             .sqrt();
-        // The means of single images have a standard deviation of 0.03, so the mean of a thousand has a standard error
-        // of 0.001. That of their deviation, over eight such sets, is 0.0014. The bound is above three of either.
+        // The means of single images have a standard deviation of 0.03, so the mean of a thousand has a standard error of 0.001. The standard error
+        // of their deviation, over eight such sets, is 0.0014. The bound is more than three times either.
         assert!(
             (mean - f64::from(set.normalization.mean[0])).abs() < 0.005,
             "{mean}"
@@ -528,7 +528,7 @@ mod tests {
 
     #[test]
     fn pixels_are_the_same_on_every_machine() {
-        // FNV-1a over labels and pixels. A change here changes every number reported on the digits.
+        // FNV-1a over labels and pixels. If this changes, every number reported on the digits changes.
         let set = digits(1, 0, 100);
         let labels = set.labels.iter().copied();
         let pixels = set.bytes().iter().map(|pixel| u16::from(*pixel));

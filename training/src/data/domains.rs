@@ -1,15 +1,15 @@
-//! Procedural texts of several domains: the same keys mean something else in each, and a user moves from one to the next.
+//! Procedural texts of several domains: a key means something else in each domain, and a user moves from one domain to the next.
 //!
-//! | words | say |
+//! | words | meaning |
 //! |---|---|
-//! | topic | the domain by which keys are answered, in lessons |
-//! | subject | what a text is about; in a lesson that is any domain, in a question the domain by which it is answered |
-//! | common | nothing |
-//! | key, label | a key is followed by its label, by the permutation of the domain |
+//! | topic | in a lesson: the domain by which keys are answered |
+//! | subject | what a text is about. In a question this is the domain by which it is answered; in a lesson it is any domain |
+//! | common | none |
+//! | key, label | a key is followed by its label, as the permutation of the domain says |
 //!
-//! A network that has learned the [lessons](Domains::lesson) knows all permutations and needs to be told which one is meant. The
-//! [questions](Domains::question) of a user do not tell it: their subject words have meant nothing so far. A tuned prompt can tell it, and
-//! the subject words tell which prompt to take.
+//! A network that has learned the [lessons](Domains::lesson) knows all permutations, but must be told which one to use. The
+//! [questions](Domains::question) of a user do not tell it, because subject words meant nothing in the lessons. A tuned prompt can tell it, and
+//! the subject words show which prompt to take.
 
 use std::collections::BTreeSet;
 
@@ -22,21 +22,21 @@ use crate::draws::Draws;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DomainsConfig {
-    /// Domains; at least 2.
+    /// Number of domains; at least 2.
     pub domains: usize,
-    /// Keys, and as many labels.
+    /// Number of keys. There are as many labels.
     pub keys: usize,
-    /// Topic words of each domain.
+    /// Number of topic words of each domain.
     pub topic_words: usize,
-    /// Subject words of each domain.
+    /// Number of subject words of each domain.
     pub subject_words: usize,
-    /// Words of no domain.
+    /// Number of common words.
     pub common_words: usize,
-    /// Words of a text before its first key; a lesson has as many before those, among which its topic words are.
+    /// Words of a text before its first key. A lesson has as many more in front, which include its topic words.
     pub words: usize,
-    /// Share of the words of a text that are about its subject; the others are common words.
+    /// Share of subject words among the words of a text. The others are common words.
     pub on_subject: f64,
-    /// Keys of a lesson, each with its label.
+    /// Keys of a lesson. Each is followed by its label.
     pub pairs: usize,
 }
 
@@ -58,15 +58,15 @@ impl Default for DomainsConfig {
 /// A question of a user, with the label that its domain gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DomainQuestion {
-    /// The domain by which it is answered.
+    /// The domain that gives the label.
     pub domain: usize,
-    /// Words, and the key at the end.
+    /// The words, followed by the key.
     pub tokens: Vec<u32>,
     /// The label of the key.
     pub label: u32,
 }
 
-/// The domains of a seed. Everything is drawn from (seed, purpose, number).
+/// The domains of a seed. Every draw depends on (seed, purpose, number).
 ///
 /// ```
 /// use crossburn_training::data::{Domains, DomainsConfig};
@@ -80,7 +80,7 @@ pub struct DomainQuestion {
 pub struct Domains {
     seed: u64,
     config: DomainsConfig,
-    /// The label of every key, domain by domain.
+    /// The label of each key, for each domain.
     labels: Vec<Vec<usize>>,
 }
 
@@ -103,7 +103,7 @@ impl Domains {
         &self.config
     }
 
-    /// Number of tokens.
+    /// Number of different tokens.
     pub fn vocabulary(&self) -> usize {
         let DomainsConfig {
             domains,
@@ -124,7 +124,7 @@ impl Domains {
         (self.config.common_words + self.config.keys + self.labels[domain][key]) as u32
     }
 
-    /// Topic words come after labels, domain by domain, then subject words.
+    /// A topic word of `domain`. Topic words come after labels, domain by domain; subject words come after topic words.
     fn topic_word(&self, domain: usize, draws: &mut Draws) -> u32 {
         let first = self.config.common_words + 2 * self.config.keys;
         let own = domain * self.config.topic_words;
@@ -147,8 +147,8 @@ impl Domains {
         (0..self.config.words).map(&mut word).collect()
     }
 
-    /// What a network learns from before it meets a user: at least two topic words of a domain among common ones, a text about any
-    /// domain, and keys with the labels that the domain of the topic words gives.
+    /// A text that a network learns from before it meets a user: at least two topic words of a domain among common words, a text about any
+    /// domain, and keys with the labels of the domain that the topic words name.
     pub fn lesson(&self, number: u64) -> Vec<u32> {
         let mut draws = Draws::of_item(self.seed, "lessons of domains", number);
         let (domain, subject) = (
@@ -186,8 +186,8 @@ impl Domains {
         }
     }
 
-    /// What a user asks, `count` buffers of `size` questions. Three neighbouring domains take turns in a buffer, and the next buffer
-    /// has moved on by one domain.
+    /// What a user asks: `count` buffers of `size` questions. In a buffer, three neighbouring domains take turns; the next buffer starts one
+    /// domain later.
     pub fn buffers(&self, count: usize, size: usize) -> Vec<Vec<DomainQuestion>> {
         let order = Philox::new(self.seed ^ path_hash("order of domains"), 0);
         let order = order.permutation(self.config.domains);
@@ -199,7 +199,7 @@ impl Domains {
         (0..count).map(buffer).collect()
     }
 
-    /// `each` questions about every domain, none of which has the text of one in `known`.
+    /// `each` questions about every domain. None has the same text as one in `known`.
     pub fn other_questions(
         &self,
         each: usize,
@@ -257,7 +257,7 @@ mod tests {
             let label = 52 + domains.labels[question.domain][key];
             assert_eq!(question.label as usize, label);
         }
-        // Subjects of lessons say nothing: every domain was answered under every subject.
+        // Subject words of lessons tell nothing: every domain was answered under every subject.
         assert!(answered.len() >= 36, "{}", answered.len());
         for labels in &domains.labels {
             let all: BTreeSet<usize> = labels.iter().copied().collect();
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_user_meets_every_domain_and_no_test_question_before() {
-        // So few words that texts come again.
+        // So few words that the same text comes up again.
         let few = DomainsConfig {
             words: 1,
             common_words: 2,
@@ -289,7 +289,7 @@ mod tests {
             let known: Vec<&[u32]> = buffers.iter().flatten().map(|q| &q.tokens[..]).collect();
             assert!(test.iter().all(|q| !known.contains(&q.tokens.as_slice())));
         }
-        // The first draws would have met one: the test above can fail.
+        // Without the rule, the first draws would have repeated a known question: the test above can fail.
         let domains = Domains::new(5, few);
         let buffers = domains.buffers(5, 3);
         let plain: Vec<_> = (0..20)

@@ -1,4 +1,4 @@
-//! Procedural sets without end, as data sources.
+//! Procedural sets without an end, as data sources.
 
 use std::fmt::Debug;
 use std::path::PathBuf;
@@ -9,28 +9,29 @@ use super::signal::SegmentFilter;
 use super::{Amount, DataSplit, Samples};
 use crate::TrainingError;
 
-/// A set whose samples are drawn from (seed, number): no file, and as many as are asked for. `C` is what its options say.
+/// A set whose samples are drawn from (seed, number). It needs no file and has as many samples as are asked for. `C` holds its options.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Endless<C = ()> {
-    /// What it is called in error messages.
+    /// Its name in error messages.
     pub(super) name: &'static str,
     /// Number of classes.
     pub(super) classes: usize,
-    /// Numbers of training and test samples where none are given.
+    /// Numbers of training and test samples, if none are asked for.
     pub(super) usual: (usize, usize),
-    /// A bound on what is drawn at once.
+    /// Most samples that are drawn at once.
     pub(super) most: usize,
-    /// The number of the first test sample: far after any number of training samples.
+    /// The number of the first test sample: larger than any number of training samples.
     pub(super) first_test: u64,
-    /// What its options say.
+    /// Its options.
     pub(super) config: C,
-    /// The samples `first..first + count` of the set `seed`, by (options, seed, first, count).
+    /// Draws the samples `first..first + count` of the set `seed`, from (options, seed, first, count).
     pub(super) draw: fn(&C, u64, u64, usize) -> Samples,
-    /// How its samples were filtered, where they are segments of a signal.
+    /// How its samples were filtered, if they are segments of a signal.
     pub(super) filter: Option<SegmentFilter>,
-    /// How the samples of a seed are prepared, in one line, by (options, seed).
+    /// How the samples of a seed are prepared, as one line, from (options, seed).
     pub(super) steps: fn(&C, u64) -> Option<String>,
-    /// How the samples of a seed are prepared where they are slices of brains, and whether they are reversed, by (options, seed).
+    /// How the slices of a seed are prepared and whether their intensities are reversed, from (options, seed); `None` if samples are not slices of
+    /// brains.
     pub(super) slices: fn(&C, u64) -> Option<(Chain, bool)>,
 }
 

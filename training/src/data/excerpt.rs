@@ -1,9 +1,9 @@
-//! What an error shows of a text that cannot be used.
+//! The part of an unusable text that an error shows.
 
-/// Characters that are shown.
+/// Most characters that are shown.
 const SHOWN: usize = 40;
 
-/// The beginning of `text`: a damaged file may have lines without an end.
+/// The beginning of `text`. A damaged file may have very long lines.
 pub(super) fn excerpt(text: &str) -> String {
     text.chars().take(SHOWN).collect()
 }

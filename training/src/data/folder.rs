@@ -1,13 +1,13 @@
-//! The folder of a data set: where its files are, and what it holds where they are not.
+//! The folder of a data set: where its files are, or what it holds instead.
 
 use std::path::{Path, PathBuf};
 
 use crate::TrainingError;
 
-/// Names that a message lists.
+/// Most names that a message lists.
 const SHOWN: usize = 4;
 
-/// Contents that are known by a file or a folder: its name, and what they are.
+/// Known contents of folders: the name of a file or a folder, and the data set that it belongs to.
 const NEIGHBOURS: [(&str, &str); 11] = [
     (
         "data_batch_1",
@@ -34,7 +34,7 @@ const NEIGHBOURS: [(&str, &str); 11] = [
     ("train-images-idx3-ubyte.gz", "MNIST: use mnist:DIR"),
 ];
 
-/// The first of `inner`, folders inside `folder`, that is there, or `folder` itself.
+/// The first of `inner`, folders inside `folder`, that exists, or `folder` itself.
 pub(super) fn enter(folder: &Path, inner: &[&str]) -> PathBuf {
     let inner = inner.iter().map(|name| folder.join(name));
     let found = inner.into_iter().find(|path| path.is_dir());
@@ -59,11 +59,11 @@ pub(super) fn names(folder: &Path) -> Result<Vec<String>, TrainingError> {
     Ok(names)
 }
 
-/// The error that `folder` lacks `missing`, files of the set `own`, with what it holds in their place.
+/// The error that `folder` lacks `missing`, files of the data set `own`. It says what the folder holds instead.
 pub(super) fn missing(folder: &Path, missing: String, own: &str) -> TrainingError {
     let names = match names(folder) {
         Ok(names) => names,
-        // Files are asked for by name, so say which even where the folder is not there.
+        // The user expects files by name, so the error names them even if the folder does not exist.
         Err(TrainingError::Read { cause, .. }) => {
             return TrainingError::Missing {
                 folder: folder.to_path_buf(),

@@ -24,7 +24,7 @@ use crate::TrainingError;
 const FORMAT: &str = "IDX";
 const IMAGES: u32 = 0x0803;
 const LABELS: u32 = 0x0801;
-/// The largest file that is read, unpacked, in MiB: six times the full MNIST.
+/// Largest unpacked size of a file that is read, in MiB: six times the full MNIST.
 const LARGEST: u64 = 300;
 
 pub(super) const KIND: Kind = Kind {
@@ -39,7 +39,7 @@ pub(super) const KIND: Kind = Kind {
     },
 };
 
-/// The data source: its folder, and another normalization where the options ask for one.
+/// The data source: its folder, and the normalization that the options ask for.
 #[derive(Debug)]
 struct Mnist {
     folder: PathBuf,
@@ -62,7 +62,7 @@ impl Reader for Mnist {
     }
 
     fn both(&self, _: u64, _: Amount, _: Amount) -> Result<DataSplit, TrainingError> {
-        // Images of two sizes are no data set.
+        // Training and test images must have the same size.
         let (train, test) = mnist(&self.folder)?;
         Ok(DataSplit {
             train: self.normalized(train)?,
@@ -79,7 +79,7 @@ impl Reader for Mnist {
     }
 }
 
-/// How the names of the files of `part` start.
+/// The beginning of the file names of `part`.
 fn prefix(part: Part) -> &'static str {
     match part {
         Part::Train => "train",
@@ -90,7 +90,7 @@ fn prefix(part: Part) -> &'static str {
 /// The two files of `part` in `folder`: images and labels.
 ///
 /// # Errors
-/// [`TrainingError::Missing`], naming the folder and every name that was looked for.
+/// [`TrainingError::Missing`] with the folder and all names that were tried.
 fn files(folder: &Path, part: Part) -> Result<[PathBuf; 2], TrainingError> {
     let folder = folder_of(folder);
     Ok([
@@ -101,7 +101,7 @@ fn files(folder: &Path, part: Part) -> Result<[PathBuf; 2], TrainingError> {
 
 /// Training and test images of a folder with MNIST's four files, each plain or with `.gz`.
 ///
-/// The files are `train-images-idx3-ubyte` and so on, also spelled `train-images.idx3-ubyte`, in the folder itself, in its
+/// The files are named `train-images-idx3-ubyte` and so on, or `train-images.idx3-ubyte`. They are in the folder itself, in its
 /// `MNIST/raw` or in its `raw`.
 ///
 /// # Errors
@@ -146,7 +146,7 @@ fn images(folder: &Path, part: Part) -> Result<Samples, TrainingError> {
         labels: labels.iter().map(|label| u16::from(*label)).collect(),
         classes: 10,
         class_names: Vec::new(),
-        // Mean and standard deviation of the training pixels, as commonly used.
+        // The usual mean and standard deviation of the training pixels.
         normalization: Normalization {
             mean: vec![0.1307],
             std: vec![0.3081],
@@ -156,12 +156,12 @@ fn images(folder: &Path, part: Part) -> Result<Samples, TrainingError> {
     })
 }
 
-/// The spellings of a file's name: that of the MNIST page, and that of archives which unpack with a dot.
+/// The spellings of a file's name: that of the MNIST page, and one with a dot, which some archives have.
 fn spellings(part: &str, what: &str, axes: &str) -> [String; 2] {
     ["-", "."].map(|between| format!("{part}-{what}{between}{axes}-ubyte"))
 }
 
-/// Where the files are: `folder`, or a folder inside it, as torchvision makes them.
+/// Where the files are: `folder`, or a folder inside it, as torchvision lays them out.
 fn folder_of(folder: &Path) -> PathBuf {
     let holds_any = |folder: &Path| {
         let parts = [Part::Train, Part::Test].map(prefix);
@@ -177,7 +177,7 @@ fn folder_of(folder: &Path) -> PathBuf {
         .unwrap_or_else(|| folder.to_path_buf())
 }
 
-/// The file under any of its spellings, plain before `.gz`.
+/// The file with any of its spellings; a plain file is preferred to a `.gz` file.
 fn find(folder: &Path, part: &str, what: &str, axes: &str) -> Option<PathBuf> {
     let names = spellings(part, what, axes);
     let plain = names.iter().map(|name| folder.join(name));
@@ -201,7 +201,7 @@ fn bad(path: &Path, problem: String) -> TrainingError {
     }
 }
 
-/// The bytes of a file, unpacked where its first bytes say gzip.
+/// The bytes of a file, unpacked if it begins as gzip does.
 fn read(path: &Path) -> Result<Vec<u8>, TrainingError> {
     let bytes = std::fs::read(path).map_err(|cause| TrainingError::Read {
         path: path.to_path_buf(),
@@ -213,7 +213,7 @@ fn read(path: &Path) -> Result<Vec<u8>, TrainingError> {
     }
 }
 
-/// Unpacks the gzip data of the file `path`, at most `mebibytes`.
+/// Unpacks the gzip data of the file `path`, up to `mebibytes`.
 fn unpack(path: &Path, bytes: &[u8], mebibytes: u64) -> Result<Vec<u8>, TrainingError> {
     let largest = mebibytes << 20;
     let mut unpacked = Vec::new();
@@ -230,7 +230,7 @@ fn unpack(path: &Path, bytes: &[u8], mebibytes: u64) -> Result<Vec<u8>, Training
     }
 }
 
-/// The sizes of the `N` axes and the bytes after the header, whose number the sizes must give. `what` is what they are.
+/// The sizes of the `N` axes, and the bytes after the header. Their number must follow from the sizes. `what` names the file's content.
 fn body<'a, const N: usize>(
     path: &Path,
     bytes: &'a [u8],
@@ -448,7 +448,7 @@ mod tests {
             nowhere.ends_with("name the folder that holds the original files"),
             "{nowhere}"
         );
-        // One of four is missing.
+        // One of the four files is missing.
         let folder = folder(&images(2, 12), &labels(&[7, 9]));
         std::fs::remove_file(folder.path().join("t10k-labels-idx1-ubyte")).unwrap();
         let message = message(folder.path());
@@ -507,7 +507,7 @@ mod tests {
         );
         assert_eq!(&test.labels[..5], [7, 2, 1, 0, 4]);
         assert_eq!(&train.labels[..5], [5, 0, 4, 1, 9]);
-        // Read from the files by another program: sums of the first two and the last image, and a row's pixels.
+        // Read from the files by another program: sums of the first two images and of the last, and the pixels of a row.
         let sum = |set: &Samples, index| {
             set.image(index)
                 .iter()

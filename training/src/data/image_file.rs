@@ -1,4 +1,4 @@
-//! One image file: PNG, JPEG, PGM or PPM with 8 bits a channel.
+//! One image file: PNG, JPEG, PGM or PPM with 8 bits per channel.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -8,11 +8,11 @@ use image::{ColorType, DynamicImage, ImageFormat, ImageReader, Limits};
 
 use crate::TrainingError;
 
-/// The longest side of an image, and the most memory that decoding one may take, in bytes.
+/// The longest side of an image in pixels, and the most memory that decoding one may take, in bytes.
 const LONGEST_SIDE: u32 = 1 << 15;
 const MOST_MEMORY: u64 = 512 << 20;
 
-/// Which channels an image has.
+/// The colour channels of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Colour {
     Grey,
@@ -20,7 +20,7 @@ pub(super) enum Colour {
 }
 
 impl Colour {
-    /// That of a decoded image.
+    /// The channels of a decoded image.
     pub(super) fn of(image: &DynamicImage) -> Self {
         match image.color().has_color() {
             true => Self::Rgb,
@@ -53,7 +53,7 @@ fn open(path: &Path) -> Result<ImageReader<BufReader<File>>, TrainingError> {
         TrainingError::data(path.display().to_string(), problem, remedy)
     };
     let file = BufReader::new(File::open(path).map_err(failed)?);
-    // By content alone: the ending is compared below.
+    // Guessed from the content alone; the file's ending is compared below.
     let mut reader = ImageReader::new(file)
         .with_guessed_format()
         .map_err(failed)?;
@@ -91,9 +91,8 @@ fn damaged(path: &Path, cause: &image::ImageError) -> TrainingError {
 
 /// The image in a file.
 ///
-/// # Errors
-/// [`TrainingError::Read`], or [`TrainingError::Data`] for what is no image, one of another format than its ending says, one that is
-/// damaged or too large, and one of more than 8 bits a channel.
+/// [`TrainingError::Read`]; [`TrainingError::Data`] for a file that is no image, whose format differs from its ending, that is damaged or too
+/// large, or that has more than 8 bits per channel.
 pub(super) fn decode(path: &Path) -> Result<DynamicImage, TrainingError> {
     let image = open(path)?.decode();
     let image = image.map_err(|cause| damaged(path, &cause))?;
@@ -107,17 +106,17 @@ pub(super) fn decode(path: &Path) -> Result<DynamicImage, TrainingError> {
     }
 }
 
-/// Height and width of the image in a file, of which no pixel is read.
+/// Height and width of the image in a file. Only the header is read.
 ///
 /// # Errors
-/// Those of [`decode`] that a header shows.
+/// Those errors of [`decode`] that the header shows.
 pub(super) fn size(path: &Path) -> Result<[usize; 2], TrainingError> {
     let size = open(path)?.into_dimensions();
     let (width, height) = size.map_err(|cause| damaged(path, &cause))?;
     Ok([height, width].map(|length| length as usize))
 }
 
-/// Writes the pixels of an image, channel by channel, without its transparency.
+/// Writes the pixels of an image, channel by channel. Transparency is dropped.
 pub(super) fn write(image: DynamicImage, colour: Colour, pixels: &mut [u8]) {
     match colour {
         Colour::Grey => pixels.copy_from_slice(&image.into_luma8()),

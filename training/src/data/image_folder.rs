@@ -1,4 +1,4 @@
-//! A folder of images for every class: the source `folder:DIR`.
+//! Folders of images, one for each class: the source `folder:DIR`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,18 +25,18 @@ pub(super) const KIND: Kind = Kind {
 
 const OPTIONS: &[&str] = &["colour"];
 
-/// Names of folders with training, validation and test images.
+/// Names of folders that hold training, validation or test images.
 const TRAIN: [&str; 2] = ["train", "training"];
 const VALIDATION: [&str; 3] = ["val", "valid", "validation"];
 const TEST: [&str; 2] = ["test", "testing"];
 
-/// Endings of images that are read, and of those that are not, in lower case.
+/// File endings of images that are read, and of images that are not supported, in lower case.
 const READ: [&str; 6] = ["png", "jpg", "jpeg", "pgm", "ppm", "pnm"];
 const NOT_READ: [&str; 9] = [
     "bmp", "gif", "tif", "tiff", "webp", "avif", "heic", "dcm", "jp2",
 ];
 
-/// The most bytes of the images of a folder that are loaded, in MiB.
+/// Most bytes of images of one folder that are loaded, in MiB.
 const MOST_LOADED: u64 = 8192;
 
 /// The data source.
@@ -44,9 +44,9 @@ const MOST_LOADED: u64 = 8192;
 struct ImageFolder {
     options: Options,
     preparation: Preparation,
-    /// What images are made, where an option says so.
+    /// The colour that images are converted to, if an option gives one.
     colour: Option<Colour>,
-    /// Whether images stay in their files; by the bytes of all where absent.
+    /// Whether images stay in their files. If absent, the size of all images decides.
     stream: Option<bool>,
     opened: Opened,
 }
@@ -102,7 +102,7 @@ impl ImageFolder {
         })
     }
 
-    /// Training and test samples.
+    /// Reads training and test samples.
     fn read(&self) -> Result<DataSplit, TrainingError> {
         let listed = |folders: Vec<PathBuf>| -> Result<Vec<Listed>, TrainingError> {
             folders.iter().map(|folder| self.listed(folder)).collect()
@@ -113,7 +113,7 @@ impl ImageFolder {
         };
         let (train, test) = (listed(train)?, listed(Vec::from_iter(test))?);
         let bytes = train.iter().chain(&test).map(|part| part.images.bytes());
-        // Training images are those that are needed again and again.
+        // Only training images are kept in memory, since they are needed in every epoch.
         let kept = is_streamed(bytes.sum(), self.stream).then_some(MOST_KEPT);
         let others = kept.map(|_| 0);
         let train = train.into_iter().enumerate().map(|(number, part)| {
@@ -131,19 +131,12 @@ impl ImageFolder {
     }
 }
 
-/// What images are made, where the option says so.
+/// The colour that images are converted to, if the option gives one.
 ///
 /// # Errors
 /// [`TrainingError::SourceOption`].
 pub(super) fn colour(options: &Options) -> Result<Option<Colour>, TrainingError> {
-    match options.get("colour") {
-        None => Ok(None),
-        Some("grey") => Ok(Some(Colour::Grey)),
-        Some("rgb") => Ok(Some(Colour::Rgb)),
-        Some(other) => {
-            Err(options.refuse(format!("colour={other} is not allowed: use grey or rgb")))
-        }
-    }
+    options.one_of("colour", &[("grey", Colour::Grey), ("rgb", Colour::Rgb)])
 }
 
 /// The images of one folder, with the names of their classes.
@@ -154,7 +147,7 @@ struct Listed {
 }
 
 impl Listed {
-    /// The samples: in their files but for so many bytes that are kept, or in memory where that is absent.
+    /// The samples. If `kept` is given, they stay in their files and at most this many bytes are kept; otherwise they are loaded.
     fn collection(self, kept: Option<usize>) -> Result<Collection, TrainingError> {
         let (shape, count) = (self.images.shape(), self.images.len());
         let values = match kept {
@@ -186,7 +179,7 @@ impl Listed {
     }
 }
 
-/// The classes of a folder, in order: its folders.
+/// The classes of a folder: the names of its folders, in order.
 fn classes(folder: &Path) -> Result<Vec<String>, TrainingError> {
     let names = folder::names(folder)?.into_iter();
     let classes: Vec<String> = names
@@ -206,7 +199,7 @@ fn no_folder(folder: &Path) -> TrainingError {
     )
 }
 
-/// The images in the folder of a class or a person, in the order of their names.
+/// The images in the folder of a class or a person, in order of their names.
 pub(super) fn images(folder: &Path) -> Result<Vec<PathBuf>, TrainingError> {
     let mut images = Vec::new();
     for name in folder::names(folder)? {
@@ -297,7 +290,7 @@ mod tests {
         image.into().save(path).unwrap();
     }
 
-    /// A grey image, 3 wide and 2 high, whose pixels are `level` and up.
+    /// A grey image, 3 wide and 2 high, whose pixels rise from `level`.
     fn grey(level: u8) -> DynamicImage {
         let pixels = (level..level + 6).collect();
         image::GrayImage::from_raw(3, 2, pixels).unwrap().into()
@@ -323,7 +316,7 @@ mod tests {
         message
     }
 
-    /// Five grey images of each of two classes in PNG and PGM files.
+    /// Five grey images of each of two classes, in PNG and PGM files.
     fn two_classes(folder: &Path) {
         for i in 0..5 {
             save(&folder.join(format!("cat/{i}.png")), grey(10 * i));
@@ -403,7 +396,7 @@ mod tests {
                 save(&at(&format!("parts/{part}/dog/{i}.pgm")), grey(9 * i));
             }
         }
-        // Training images alone are kept: ten of three channels.
+        // Only training images are kept: ten images of three channels.
         for (name, colour, held) in [("one", "", [60, 60]), ("parts", "&colour=rgb", [180, 0])] {
             let of = |stream: &str| {
                 let options = format!("?stream={stream}{colour}");
@@ -419,7 +412,7 @@ mod tests {
         ] {
             std::fs::write(at(path), "text").unwrap();
             let message = refused(&at("one"), "?stream=yes");
-            // The first in order.
+            // The error names the first file in order.
             assert!(
                 message.contains(part) == path.ends_with("png")
                     && message == refused(&at("one"), "?stream=no"),
@@ -436,7 +429,7 @@ mod tests {
         let loaded = loaded.load(1, None, None).unwrap();
         let source = source(folder.path(), "?stream=yes");
         let train = source.training_samples(1, Amount::ALL).unwrap();
-        // All images are kept, so that nothing is read again.
+        // All images are kept, so no file is read again.
         std::fs::remove_dir_all(folder.path()).unwrap();
         let test = source.test_samples(1, Amount::ALL).unwrap();
         assert_same(&loaded, &DataSplit { train, test });
@@ -461,11 +454,11 @@ mod tests {
                 && message.ends_with("; leave the files alone while they are in use"),
             "{message}"
         );
-        // Whatever is asked for from then on.
+        // Every later request fails.
         assert!(task.batch(&[0], &device).is_err());
         let plain = Augmentation::default();
         assert!(task.augmented(&[0], &plain, 1, &device).is_err());
-        // Training images are kept.
+        // Training images are still kept.
         std::fs::remove_dir_all(at("train")).unwrap();
         let task = Classification::new(split.train);
         assert!(Batches::new(&task, 4, &device).is_ok());
@@ -492,7 +485,7 @@ mod tests {
                     .any(|image| image.iter().all(|pixel| *pixel == 80))
             );
         }
-        // Transparency is left out.
+        // Transparency is dropped.
         let clear = image::RgbaImage::from_pixel(3, 2, image::Rgba([1, 2, 3, 0]));
         save(&folder.path().join("dog/10.png"), clear);
         let split = source(folder.path(), "?colour=rgb")

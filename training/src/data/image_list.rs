@@ -1,4 +1,4 @@
-//! Images of one size in files of their own, decoded all at once or each when it is needed.
+//! Images of one size, each in its own file. They are decoded all at once, or each when it is needed.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -18,23 +18,23 @@ pub(super) struct ImageList {
     paths: Vec<PathBuf>,
     width: u32,
     height: u32,
-    /// What images are made.
+    /// The colour that images are converted to.
     colour: Colour,
     /// Whether images of another colour are refused.
     alike: bool,
-    /// The part of every image that is taken, at one size; all of images of one size where absent.
+    /// The part that is cut out of every image, and its size. If absent, all images have one size and are taken whole.
     framing: Option<Framing>,
 }
 
 impl ImageList {
-    /// The images at `paths`, of the size of the first, which alone is read here. All are made `colour`, or must have that of the
-    /// first where it is absent.
+    /// The images at `paths`. All have the size of the first image, which is the only one read here. They are converted to `colour`; if it is
+    /// absent, all must have the colour of the first.
     ///
     /// # Errors
-    /// Those of [`decode`], and [`TrainingError::Data`] for a first image without pixels.
+    /// Those of [`decode`], and [`TrainingError::Data`] if the first image has no pixels.
     ///
     /// # Panics
-    /// Without paths.
+    /// Without a path.
     pub(super) fn new(paths: Vec<PathBuf>, colour: Option<Colour>) -> Result<Self, TrainingError> {
         let first = decode(&paths[0])?;
         let list = Self {
@@ -51,13 +51,13 @@ impl ImageList {
         }
     }
 
-    /// The part of each image at `paths` that `framing` takes, whatever the sizes of the images. The colour is that of [`new`](Self::new).
+    /// The part that `framing` cuts out of each image at `paths`. The images may have any size. The colour is as for [`new`](Self::new).
     ///
     /// # Errors
     /// Those of [`new`](Self::new).
     ///
     /// # Panics
-    /// Without paths.
+    /// Without a path.
     pub(super) fn framed(
         paths: Vec<PathBuf>,
         colour: Option<Colour>,
@@ -96,7 +96,7 @@ impl ImageList {
     /// The pixels of all images, one image after the other.
     ///
     /// # Errors
-    /// The first error in the order of the files: see [`read`](Self::read).
+    /// The first error in the order of the files; see [`read`](Self::read).
     pub(super) fn all(&self) -> Result<Vec<u8>, TrainingError> {
         let mut pixels = vec![0; self.sample_len() * self.len()];
         let images = pixels.par_chunks_mut(self.sample_len()).zip(&self.paths);
@@ -107,8 +107,8 @@ impl ImageList {
     /// Writes the pixels of the image at `path`, channel by channel.
     ///
     /// # Errors
-    /// Those of [`decode`], and [`TrainingError::Data`] for an image of another size than the first, or of another colour where no
-    /// option says what images are made.
+    /// Those of [`decode`], and [`TrainingError::Data`] for an image whose size differs from the first image's, or whose colour does and no option
+    /// converts it.
     fn read(&self, path: &Path, pixels: &mut [u8]) -> Result<(), TrainingError> {
         let image = decode(path)?;
         let first = self.paths[0].display();
@@ -157,23 +157,23 @@ fn no_pixels(path: &Path) -> TrainingError {
     TrainingError::data(path.display().to_string(), "it has no pixels", "remove it")
 }
 
-/// Images that are decoded when they are needed. Those that are decoded first are kept, up to a number of bytes.
+/// Images that are decoded when they are needed. The first decoded ones are kept, up to a number of bytes.
 ///
-/// An epoch asks for every image once, in an order of its own. An image that is kept is never replaced by another, so that every epoch
-/// saves as many decodings as images are kept, whatever its order.
+/// An epoch asks for every image once, each time in another order. A kept image is never replaced by another, so every epoch saves as many
+/// decodings as images are kept, in any order.
 #[derive(Debug)]
 pub(super) struct StreamedImages {
     list: ImageList,
     kept: Box<[OnceLock<Box<[u8]>>]>,
-    /// Bytes of the images that are kept, and the most that they may have.
+    /// Bytes of the kept images, and their limit.
     bytes: AtomicUsize,
     most: usize,
-    /// The first image that could no longer be read: its path, and why.
+    /// The first image that could no longer be read: its path, and the reason.
     failure: OnceLock<[String; 2]>,
 }
 
 impl StreamedImages {
-    /// The images of a list, of which at most `most` bytes are kept. Each is decoded once to see that it can be used.
+    /// The images of a list, of which at most `most` bytes are kept. Every image is decoded once, as a check.
     ///
     /// # Errors
     /// Those of [`ImageList::all`].
@@ -198,8 +198,8 @@ impl StreamedImages {
         self.list.len()
     }
 
-    /// The pixels of one image, channel by channel; zeros of one that can no longer be read, which
-    /// [`check_read`](Self::check_read) names from then on.
+    /// The pixels of one image, channel by channel. If the file can no longer be read, the pixels are zeros, and
+    /// [`check_read`](Self::check_read) names it from then on.
     pub(super) fn pixels(&self, index: usize) -> Cow<'_, [u8]> {
         if let Some(pixels) = self.kept[index].get() {
             return Cow::Borrowed(pixels);
@@ -219,16 +219,16 @@ impl StreamedImages {
         }
     }
 
-    /// Bytes of the images that are kept.
+    /// Bytes of the kept images.
     pub(super) fn held_bytes(&self) -> usize {
         let kept = self.kept.iter().filter_map(OnceLock::get);
         kept.map(|pixels| pixels.len()).sum()
     }
 
-    /// Refuses images of which one could no longer be read when it was needed.
+    /// Fails if an image could no longer be read when it was needed.
     ///
     /// # Errors
-    /// [`TrainingError::Data`] with the first that was met.
+    /// [`TrainingError::Data`] that names the first such image.
     pub(super) fn check_read(&self) -> Result<(), TrainingError> {
         match self.failure.get() {
             None => Ok(()),
@@ -246,7 +246,7 @@ impl StreamedImages {
         Ok(pixels)
     }
 
-    /// Keeps an image if there is room for it.
+    /// Keeps an image if there is room for it, and gives its pixels.
     fn keep(&self, index: usize, pixels: Vec<u8>) -> Cow<'_, [u8]> {
         let more = |bytes: usize| Some(bytes + pixels.len()).filter(|bytes| *bytes <= self.most);
         let room = (self.bytes).fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
@@ -258,7 +258,7 @@ impl StreamedImages {
             twice = false;
             pixels.into()
         });
-        // Another thread has decoded the same image meanwhile.
+        // Another thread has kept the same image meanwhile.
         if twice {
             self.bytes.fetch_sub(len, Ordering::Relaxed);
         }
@@ -298,7 +298,7 @@ mod tests {
         assert_eq!((list.shape(), list.bytes()), ([1, 2, 3], 60));
         let all = list.all().unwrap();
         assert_eq!(all, (0..10).flat_map(of).collect::<Vec<_>>());
-        // Room for three images and a half.
+        // Room for three and a half images.
         let images = StreamedImages::new(list, 21).unwrap();
         for epoch in 0..4 {
             let order: Vec<usize> = (0..10).map(|i| (7 * i + epoch) % 10).collect();
@@ -307,10 +307,10 @@ mod tests {
                 assert_eq!(*pixels, of(*index));
             }
             assert_eq!((kept(&images).len(), images.held_bytes()), (3, 18));
-            // What makes room, or none, has counted the same.
+            // The counted bytes are those of the kept images.
             assert_eq!(images.bytes.load(Ordering::Relaxed), 18);
         }
-        // What is kept is read no more; an image that is gone, changed or damaged is named.
+        // A kept image is not read again. An image whose file is gone, changed or damaged is named.
         let three = kept(&images);
         let others: Vec<usize> = (0..10).filter(|index| !three.contains(index)).collect();
         for index in &three {
@@ -340,7 +340,7 @@ mod tests {
             std::fs::write(&list.paths[i], "text").unwrap();
             let loaded = list.all().unwrap_err().to_string();
             let streamed = StreamedImages::new(list, 100).unwrap_err().to_string();
-            // The first in the order of the files, on any number of threads.
+            // The first error in the order of the files, on any number of threads.
             assert!(loaded.contains(&format!("{i}.png: this is no image")));
             assert_eq!(loaded, streamed);
         }

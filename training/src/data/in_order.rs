@@ -1,13 +1,13 @@
-//! Work on several threads that names the first error in order, whichever thread met one first.
+//! Work on several threads that reports the first error in order of the items, whichever thread failed first.
 
 use rayon::prelude::*;
 
 use crate::TrainingError;
 
-/// What `make` makes of every item, in the order of the items.
+/// The results of `make` for every item, in the order of the items.
 ///
 /// # Errors
-/// That of the first item that has one, on any number of threads.
+/// The error of the first item that failed, on any number of threads.
 pub(super) fn all_in_order<T: Sync, R: Send>(
     items: &[T],
     make: impl Fn(&T) -> Result<R, TrainingError> + Send + Sync,
@@ -16,7 +16,7 @@ pub(super) fn all_in_order<T: Sync, R: Send>(
     made.into_iter().collect()
 }
 
-/// The first error in order.
+/// The first error in the order of the items.
 pub(super) fn first_error(
     results: impl ParallelIterator<Item = Result<(), TrainingError>>,
 ) -> Result<(), TrainingError> {
@@ -30,7 +30,7 @@ mod tests {
 
     #[test]
     fn the_first_error_in_order_is_named() {
-        // Later items fail at once, the first of them late.
+        // Later items fail at once, the first failing item fails late.
         let make = |item: &u64| match item {
             0..3 => Ok(2 * item),
             3 => {

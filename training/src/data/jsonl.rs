@@ -1,4 +1,4 @@
-//! Passages of a user, one JSON object a line, as a source for language models.
+//! Passages of a user, one JSON object per line, as a source for language models.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -17,18 +17,18 @@ pub(super) const KIND: Kind = Kind {
     open: |argument| Ok(Arc::new(Jsonl::open(argument)?)),
 };
 
-/// The options of this kind, beside those that every file of texts has.
+/// The options of this kind, in addition to those of every file with texts.
 const OPTIONS: &[&str] = &["prompt", "completion", "least"];
 
 /// The data source.
 #[derive(Debug)]
 struct Jsonl {
     file: TextFile,
-    /// The keys of prompts and completions, where they have other names.
+    /// The keys of prompts and completions, if they have other names.
     keys: Option<[String; 2]>,
-    /// Letters of a completion: lines with a shorter one, or with that of an earlier line, are left out.
+    /// Fewest letters of a completion. Lines with fewer, or whose completion repeats that of an earlier line, are left out.
     least: Option<usize>,
-    /// What was left out of the lines that were read last.
+    /// How many lines were left out when the file was last read, and why.
     left_out: Mutex<Option<String>>,
 }
 
@@ -53,7 +53,7 @@ impl Jsonl {
         })
     }
 
-    /// The lines of a file that are taken.
+    /// The passages of the lines that are used.
     fn passages(&self, path: &Path) -> Result<Vec<Passage>, TrainingError> {
         let text = read_text(path)?;
         let (mut taken, mut known, mut lines) = (Vec::new(), BTreeSet::new(), 0);
@@ -124,9 +124,9 @@ impl Reader for Jsonl {
 
 /// How a line is read.
 struct Form<'a> {
-    /// The keys of prompt and completion, where they have other names.
+    /// The keys of prompt and completion, if they have other names.
     keys: Option<&'a [String; 2]>,
-    /// Where the line is.
+    /// File and line, for messages.
     place: String,
 }
 
@@ -139,8 +139,8 @@ impl Form<'_> {
         TrainingError::data(self.place.clone(), problem.into(), remedy)
     }
 
-    /// What a line says: `{"prompt": "...", "completion": "..."}` or `{"text": "..."}`, or the keys of this form. Other keys do not matter, and the
-    /// completion may be blank.
+    /// The passage in a line: `{"prompt": "...", "completion": "..."}`, `{"text": "..."}`, or the keys of this form. Other keys are ignored, and
+    /// the completion may be blank.
     fn passage(&self, line: &str) -> Result<Passage, TrainingError> {
         if line.trim().is_empty() {
             return Err(self.refuse("the line is empty"));

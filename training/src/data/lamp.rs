@@ -1,9 +1,9 @@
-//! The LaMP benchmark (Salemi et al. 2024, arXiv 2304.11406): questions to people whose history is known.
+//! The LaMP benchmark (Salemi et al. 2024, arXiv 2304.11406): questions of people whose history is known.
 //!
-//! A part is two files: `NAME_questions.json`, a list of `{id, input, profile}`, and `NAME_outputs.json`,
-//! `{task, golds: [{id, output}]}`. A profile lists what its user wrote before. Some of it is put before or inside a question, in the words of the
-//! benchmark's `LaMP/prompts/prompts.py`. Three things differ: the last entries of a profile are taken, where the benchmark retrieves the
-//! most similar ones; none is cut; and a line `answer:` comes after the question, for models that continue a text.
+//! Each part has two files: `NAME_questions.json`, a list of `{id, input, profile}`, and `NAME_outputs.json`, `{task, golds: [{id, output}]}`.
+//! A profile lists what its user wrote before. Some of it is put before or inside the question, in the words of the benchmark's
+//! `LaMP/prompts/prompts.py`. Three things differ from the benchmark: the last entries of a profile are taken, not the most similar ones; no
+//! entry is cut; and a line `answer:` follows the question, for models that continue a text.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -34,16 +34,16 @@ struct Lamp {
     view: View,
 }
 
-/// What is made of the questions.
+/// What is learned from the files.
 #[derive(Clone, Debug)]
 enum View {
-    /// Every question is a passage, with so many entries of its user's history before it.
+    /// Every question is a passage, after `history` entries of its user's profile.
     Questions { history: usize },
-    /// What one user wrote is learned, and the question to this user is the test.
+    /// The texts of one user are learned, and the question to this user is the test.
     User(String),
 }
 
-/// A question, as the file has it.
+/// A question of the file.
 #[derive(Debug, Deserialize)]
 pub(super) struct Question {
     pub(super) id: Id,
@@ -63,7 +63,7 @@ struct Gold {
     output: String,
 }
 
-/// A number in some files, a text in others.
+/// An identifier: a number in some files, a text in others.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Id {
@@ -85,7 +85,7 @@ impl std::fmt::Display for Id {
 enum LampTask {
     Citation,
     Tag,
-    /// What `LaMP_2` was before it was about films: the category of an article.
+    /// The first version of `LaMP_2`, before it was about films: the category of an article.
     Category,
     Stars,
     Title,
@@ -101,7 +101,7 @@ impl LampTask {
         ("LaMP_7", Self::Tweet),
     ];
 
-    /// What an entry of a history says before a question.
+    /// The words in which a question quotes an entry of a history.
     fn said(self, entry: &Entry<'_>) -> Result<String, TrainingError> {
         let field = |key| entry.text(key);
         Ok(match self {
@@ -130,14 +130,14 @@ impl LampTask {
         })
     }
 
-    /// A question after what was said before it.
+    /// A question together with the words quoted from the history.
     fn after(self, said: &[String], input: &str) -> Option<String> {
         if said.is_empty() {
             return Some(input.to_string());
         }
         let said = said.join(", and ");
         Some(match self {
-            // After the word, before the title of the user's paper.
+            // The history goes after this word, before the title of the user's paper.
             Self::Citation => {
                 let end = input.find("title")? + "title".len();
                 format!("{}, and {said}{}", &input[..end], &input[end..])
@@ -150,7 +150,7 @@ impl LampTask {
         })
     }
 
-    /// What the text that a question is about stands after, the field of a history that holds such a text, and the field that
+    /// Three names: the words before the text that a question is about, the field of a history entry that holds such a text, and the field that
     /// holds the user's answer.
     fn answered(self) -> Option<[&'static str; 3]> {
         match self {
@@ -163,14 +163,14 @@ impl LampTask {
     }
 }
 
-/// An entry of a profile, and where it stands.
+/// An entry of a profile, and its place for messages.
 struct Entry<'a> {
     fields: &'a Map<String, Value>,
     place: String,
 }
 
 impl Entry<'_> {
-    /// A field that holds a text or a number.
+    /// The text of a field that holds a text or a number.
     fn text(&self, key: &str) -> Result<String, TrainingError> {
         match self.fields.get(key) {
             Some(Value::String(text)) => Ok(text.clone()),
@@ -267,7 +267,7 @@ impl Asked {
         })
     }
 
-    /// A question with the last `history` entries of its user's profile before it, and its answer.
+    /// A question after the last `history` entries of its user's profile, and its answer.
     fn passage(
         &self,
         (question, gold): &(Question, String),
@@ -288,7 +288,7 @@ impl Asked {
         Ok(asked(self.place(question), &prompt, gold))
     }
 
-    /// What the user of `question` wrote: answers to questions such as this where the history has them, otherwise texts.
+    /// What the user of `question` wrote: questions with answers if the history has answers, otherwise texts.
     fn written(&self, question: &Question) -> Result<Vec<Passage>, TrainingError> {
         let Some([marker, given, answer]) = self.task.answered() else {
             let key = match self.task {
@@ -324,7 +324,7 @@ impl Asked {
     }
 }
 
-/// Whether the profiles are about articles, as those of `LaMP_2` were in the first version of the benchmark.
+/// Whether the profiles are about articles, as in the first version of `LaMP_2`.
 fn of_articles(questions: &[(Question, String)]) -> bool {
     let mut entries = questions.iter().flat_map(|(question, _)| &question.profile);
     let first = entries.next();
@@ -341,7 +341,7 @@ fn asked(place: String, question: &str, answer: &str) -> Passage {
     }
 }
 
-/// The document of a file.
+/// Reads the JSON document of a file.
 pub(super) fn document<T: DeserializeOwned>(path: &Path) -> Result<T, TrainingError> {
     serde_json::from_str(&read_text(path)?).map_err(|error| {
         TrainingError::data(
@@ -543,7 +543,7 @@ mod tests {
                 assert!(told.prompt.contains(before), "{}", told.prompt);
                 assert!(told.prompt.ends_with("\nanswer:"), "{}", told.prompt);
             }
-            // Two entries of three, the last.
+            // The last two of three entries.
             let user: u64 = told[0].place.rsplit(' ').next().unwrap().parse().unwrap();
             let kind = ExampleKind::ALL[LampTask::ALL
                 .iter()
@@ -572,7 +572,7 @@ mod tests {
             match task {
                 "LaMP_1" | "LaMP_7" => assert_eq!(learned[1].completion, example.completion.trim()),
                 _ => {
-                    // The same words as in the question to this user, about what the user has answered.
+                    // The same words as in the question to this user, about a text that the user has judged.
                     let (head, tail) = learned[1].prompt.split_once(&example.prompt).unwrap();
                     assert!(asked[0].prompt.starts_with(head), "{head}");
                     assert_eq!(tail, "\nanswer:");
@@ -583,7 +583,7 @@ mod tests {
                 }
             }
 
-            // One file is divided as others are.
+            // One file is split like other files with texts.
             let file = source(&folder.join("train_questions.json"), "?test_share=0.25");
             file.check_corpus().unwrap();
             let parts = [file.training_corpus(1), file.test_corpus(1)];
@@ -591,7 +591,7 @@ mod tests {
         }
     }
 
-    /// Words and blanks are those of `LaMP/prompts/prompts.py` and `utils.py` of the benchmark, for two short entries.
+    /// Words and blanks follow `LaMP/prompts/prompts.py` and `utils.py` of the benchmark, here for two short entries.
     #[test]
     fn a_history_stands_in_the_words_of_the_benchmark() {
         let cases = [
@@ -736,7 +736,7 @@ mod tests {
             ),
         ] {
             write(folder, "dev", "LaMP_2", 0..2);
-            // A user is looked for in the training questions first.
+            // The user is looked for in the training questions first.
             write(folder, "train", "LaMP_2", 10..13);
             edit(name, from, to);
             refused(options, message);

@@ -1,4 +1,4 @@
-//! The profiles of a LaMP file: what its users wrote, entry by entry. Questions to a user are answered from them.
+//! The profiles of a LaMP file: what its users wrote, entry by entry, as a store that questions of a user are answered from.
 
 use std::path::Path;
 
@@ -21,23 +21,23 @@ const FIELDS: [&str; 7] = [
 /// An entry of a profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProfileEntry {
-    /// Where it stands in its file: the question, and the number of the entry from 0 on.
+    /// Where it comes from: the question, and the number of the entry from 0 on.
     pub place: String,
-    /// Its title, description, abstract, text, tag, category and score, as far as it has them, one per line.
+    /// Its title, description, abstract, text, tag, category and score, as far as they exist, one per line.
     pub text: String,
 }
 
-/// Whether `path` has the name of a file of LaMP questions.
+/// Whether the name of `path` is that of a file of LaMP questions.
 pub fn is_lamp(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
     name.is_some_and(|name| name.ends_with(QUESTIONS))
 }
 
-/// The entries of all profiles in the file `NAME_questions.json`, or of the profile of the question `user` alone.
+/// The entries of all profiles in the file `NAME_questions.json`, or only of the profile of the question `user`.
 ///
 /// # Errors
-/// [`TrainingError::Read`] for a file that cannot be read. [`TrainingError::Data`] for a file that is not of LaMP, a question that is not in it, and an
-/// entry without any of these fields.
+/// [`TrainingError::Read`] for a file that cannot be read. [`TrainingError::Data`] for a file that is not from LaMP, if the question `user` does
+/// not exist, and for an entry without any of the fields.
 pub fn lamp_profiles(path: &Path, user: Option<&str>) -> Result<Vec<ProfileEntry>, TrainingError> {
     let questions: Vec<Question> = document(path)?;
     let asked = |question: &&Question| user.is_none_or(|user| question.id.to_string() == user);
@@ -67,7 +67,7 @@ pub fn lamp_profiles(path: &Path, user: Option<&str>) -> Result<Vec<ProfileEntry
     }
 }
 
-/// The text of an entry; none where it has none of the fields.
+/// The text of an entry; `None` if it has none of the fields.
 fn said(fields: &Map<String, Value>) -> Option<String> {
     let parts = FIELDS.iter().filter_map(|key| match fields.get(*key) {
         Some(Value::String(text)) => Some(text.clone()),

@@ -1,4 +1,4 @@
-//! What the axes of an array mean.
+//! The meaning of the axes of an array.
 
 use super::Values;
 use super::array::{Array, shown};
@@ -7,11 +7,10 @@ use super::statistics::Scale;
 use super::streamed::Streamed;
 use crate::TrainingError;
 
-/// The option that says what the axes are.
+/// The option that names the axes.
 pub(super) const OPTIONS: &[&str] = &["axes"];
 
-/// What the axes of an array are, by letters: n samples, c channels, h rows, w columns of pixels, l points in time, f
-/// features.
+/// The meaning of the axes of an array, one letter each: n samples, c channels, h rows, w columns of pixels, l points in time, f features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Axes {
     Nf,
@@ -23,7 +22,7 @@ pub(super) enum Axes {
     Nchw,
 }
 
-/// All of them by their names.
+/// All meanings with their names.
 const ALL: [(&str, Axes); 7] = [
     ("nf", Axes::Nf),
     ("nl", Axes::Nl),
@@ -44,10 +43,10 @@ pub(super) struct Arranged {
     pub(super) scale: Scale,
 }
 
-/// The axes that an option names, if any.
+/// The axes that an option names.
 ///
 /// # Errors
-/// [`TrainingError::SourceOption`] with all names.
+/// [`TrainingError::SourceOption`] that lists all names.
 pub(super) fn axes(options: &Options) -> Result<Option<Axes>, TrainingError> {
     let Some(text) = options.get("axes") else {
         return Ok(None);
@@ -64,11 +63,11 @@ pub(super) fn axes(options: &Options) -> Result<Option<Axes>, TrainingError> {
     }
 }
 
-/// The samples of an array with the given axes. Without any, two axes are rows of features, three are grey images, and four
-/// are images whose channels are the axis of length 1, 3 or 4, the second or the last.
+/// The samples of an array with the given axes. If none are given, two axes are rows of features, three are grey images, and four are images
+/// whose channels are the axis of length 1, 3 or 4, either the second or the last.
 ///
 /// # Errors
-/// [`TrainingError::Data`] where the axes do not fit the array or cannot be told, or it holds no samples or no numbers.
+/// [`TrainingError::Data`] if the axes do not fit the array or cannot be guessed, or if it has no samples or no numbers.
 pub(super) fn arrange(array: Array, axes: Option<Axes>) -> Result<Arranged, TrainingError> {
     let place = array.place.clone();
     let bad = |problem: String, remedy: &str| TrainingError::data(&place, problem, remedy);
@@ -132,7 +131,7 @@ pub(super) fn arrange(array: Array, axes: Option<Axes>) -> Result<Arranged, Trai
     })
 }
 
-/// The axes of an array of `shape`, or how to name them.
+/// The likely axes of an array of `shape`, or a message how to name them.
 fn guess(shape: &[usize]) -> Result<Axes, &'static str> {
     let colours = |channels: usize| matches!(channels, 1 | 3 | 4);
     match *shape {
@@ -147,7 +146,7 @@ fn guess(shape: &[usize]) -> Result<Axes, &'static str> {
     }
 }
 
-/// Samples of `[points, channels]` as samples of `[channels, points]`.
+/// Samples `[points, channels]`, transposed to `[channels, points]`.
 pub(super) fn channels_first<T: Copy>(values: &[T], points: usize, channels: usize) -> Vec<T> {
     let mut arranged = Vec::with_capacity(values.len());
     for sample in values.chunks_exact(points * channels) {

@@ -1,20 +1,20 @@
-//! Which pixels of an image are brain, and which are lesion.
+//! Which pixels of an image belong to the brain, and which to a lesion.
 
 use crossburn_checkpoints::Checksum;
 
-/// Masks of a set of images: one byte for every pixel, 0 or 1, image by image in the order of the samples, row by row.
+/// Masks of a set of images: one byte per pixel, 0 or 1; image by image in the order of the samples, row by row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Masks {
     /// 1 inside the brain.
     pub brain: Vec<u8>,
     /// 1 inside a lesion.
     pub lesion: Vec<u8>,
-    /// Whether intensities inside the brain are reversed, where that is known.
+    /// Whether intensities inside the brain are reversed, if known.
     pub reversed: Option<bool>,
 }
 
 impl Masks {
-    /// Those of the images at `indices`, of `plane` pixels each.
+    /// The masks of the images at `indices`, of `plane` pixels each.
     pub(super) fn gather(&self, indices: &[usize], plane: usize) -> Self {
         let of = |mask: &[u8]| {
             let images = indices.iter().map(|index| &mask[index * plane..][..plane]);
@@ -27,7 +27,7 @@ impl Masks {
         }
     }
 
-    /// Those of the first `count` images of `plane` pixels, and of the rest.
+    /// The masks of the first `count` images of `plane` pixels, and of the rest.
     pub(super) fn split_at(&self, count: usize, plane: usize) -> (Self, Self) {
         let (brain, other_brain) = self.brain.split_at(count * plane);
         let (lesion, other_lesion) = self.lesion.split_at(count * plane);
@@ -39,7 +39,7 @@ impl Masks {
         (part(brain, lesion), part(other_brain, other_lesion))
     }
 
-    /// Adds the masks of the images at `places`, of `plane` pixels each, to `sum`.
+    /// Adds the masks of the images at `places`, of `plane` pixels each, to the checksum `sum`.
     pub(super) fn add_to(&self, sum: &mut Checksum, places: &[usize], plane: usize) {
         for place in places {
             for mask in [&self.brain, &self.lesion] {

@@ -7,19 +7,19 @@ use flate2::read::ZlibDecoder;
 
 use crate::TrainingError;
 
-/// The header of a file.
+/// Bytes of the header of a file.
 const HEADER: usize = 128;
-/// Types of elements.
+/// Types of elements: packed ones, and matrices.
 const COMPRESSED: u32 = 15;
 const MATRIX: u32 = 14;
-/// Classes of arrays with numbers in full: double, single, and whole numbers of 8 to 64 bits, signed and unsigned.
+/// Classes of full (not sparse) arrays of numbers: double, single, and whole numbers of 8 to 64 bits, signed and unsigned.
 const NUMERIC: std::ops::RangeInclusive<u8> = 6..=15;
 /// The flag of complex numbers.
 const COMPLEX: u8 = 0x08;
-/// Files that are larger are not read, packed or not.
+/// Largest file that is read, before and after unpacking, in bytes.
 const LARGEST: u64 = 1 << 28;
 
-/// A matrix, column by column.
+/// A matrix of real numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matrix {
     /// Its name.
@@ -33,7 +33,7 @@ pub struct Matrix {
 /// The first matrix of real numbers in the MATLAB file `path` (level 5, the format of `save -v6` and `-v7`).
 ///
 /// # Errors
-/// [`TrainingError::Read`], and [`TrainingError::Data`] for a file of another format, a truncated one, and one without such a matrix.
+/// [`TrainingError::Read`]; [`TrainingError::Data`] for a file of another format, a file that is cut, or a file without such a matrix.
 ///
 /// # Source
 /// "MAT-File Format", The MathWorks.
@@ -59,7 +59,7 @@ fn parse(bytes: &[u8]) -> Result<Matrix, String> {
     let version = bytes
         .get(124..HEADER)
         .ok_or("it is too short for a MATLAB file of level 5")?;
-    // The format says version 1 and in which order bytes stand.
+    // The header gives version 1, in the byte order of the file.
     match version {
         [0, 1, b'I', b'M'] => {}
         [1, 0, b'M', b'I'] => return Err("its bytes stand in the other order".to_string()),
@@ -91,7 +91,7 @@ fn parse(bytes: &[u8]) -> Result<Matrix, String> {
     Err("it holds no matrix of real numbers".to_string())
 }
 
-/// The elements of a file or of an array, one after the other.
+/// Reads the elements of a file or an array, one after the other.
 struct Elements<'a>(&'a [u8]);
 
 impl<'a> Elements<'a> {
@@ -105,7 +105,7 @@ impl<'a> Elements<'a> {
             return Err(truncated());
         };
         let (first, second) = (u32::from_le_bytes(*head), u32::from_le_bytes(*second));
-        // A short element has its length beside its type, and its content in the same eight bytes.
+        // A short element has its length beside its type, and its content within the same eight bytes.
         let short = first >> 16;
         if short > 0 {
             let content = self.0.get(4..4 + short as usize).filter(|_| short <= 4);
@@ -115,7 +115,7 @@ impl<'a> Elements<'a> {
         }
         let length = second as usize;
         let content = self.0.get(8..8 + length).ok_or_else(truncated)?;
-        // Contents are padded to eight bytes, but for packed ones.
+        // Contents are padded to a multiple of eight bytes, except packed ones.
         let padded = match first {
             COMPRESSED => length,
             _ => length.next_multiple_of(8),
@@ -125,7 +125,7 @@ impl<'a> Elements<'a> {
     }
 }
 
-/// The matrix in the content of an array; `None` of an array that is none.
+/// The matrix in the content of an array; `None` if the array is no matrix of real numbers.
 fn matrix(content: &[u8]) -> Result<Option<Matrix>, String> {
     let mut parts = Elements(content);
     let mut part = |what: &str| parts.next()?.ok_or(format!("an array in it has no {what}"));
@@ -160,7 +160,7 @@ fn matrix(content: &[u8]) -> Result<Option<Matrix>, String> {
     }
 }
 
-/// Numbers of a type; `None` of an unknown one.
+/// Numbers of the type `kind`; `None` for an unknown type.
 fn numbers(kind: u32, data: &[u8]) -> Option<Vec<f64>> {
     fn of<const N: usize>(data: &[u8], number: fn([u8; N]) -> f64) -> Vec<f64> {
         data.as_chunks::<N>()
@@ -201,7 +201,7 @@ mod tests {
         bytes
     }
 
-    /// An array of class `class` named `val` (a short element), 2 x 2 of 16-bit numbers.
+    /// A 2 × 2 array of class `class` with 16-bit numbers; its name `val` is a short element.
     fn array(class: u8, values: &[i16]) -> Vec<u8> {
         let flags = [class, 0, 0, 0, 0, 0, 0, 0];
         let shape: Vec<u8> = [2u32, 2].iter().flat_map(|x| x.to_le_bytes()).collect();
@@ -267,7 +267,7 @@ mod tests {
         for name in ["cu01m", "cu04m", "cu05m", "cu06m", "cu07m", "cu10m"] {
             let matrix = read_matlab(&folder.join(format!("{name}.mat"))).unwrap();
             assert_eq!((matrix.name.as_str(), matrix.shape), ("val", [1, 127_232]));
-            // Twelve bits, and the mark of invalid samples.
+            // Twelve bits, and the value that marks invalid samples.
             let valid = |x: &f64| x.abs() <= 4096.0 || *x == -32768.0;
             assert!(matrix.values.iter().all(valid), "{name}");
         }

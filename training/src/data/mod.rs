@@ -1,4 +1,4 @@
-//! Data sets: samples with labels (images, signals, feature rows) from files, drawn sets that need no file, and texts.
+//! Data sets: labelled samples (images, signals, feature rows) from files, procedural sets that need no file, and texts.
 
 mod amount;
 mod archive;

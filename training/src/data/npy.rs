@@ -24,24 +24,24 @@ pub(super) const KIND: Kind = Kind {
 
 const OPTIONS: &[&str] = &["labels", "test", "test_labels"];
 
-/// The data source: one file of samples and one of labels, of each part.
+/// The data source: for each part, one file of samples and one of labels.
 #[derive(Debug)]
 struct Npy {
     options: Options,
     preparation: Preparation,
     axes: Option<Axes>,
-    /// Whether samples stay in their files; by their sizes where absent.
+    /// Whether samples stay in their files. If absent, their size decides.
     stream: Option<bool>,
     opened: Opened,
     labels: PathBuf,
-    /// Samples and labels.
+    /// The files of samples and of labels.
     test: Option<[PathBuf; 2]>,
 }
 
 /// The array in a file.
 ///
 /// # Errors
-/// [`TrainingError::Read`], or [`TrainingError::Data`] where it is no array.
+/// [`TrainingError::Read`]; [`TrainingError::Data`] if the file is no array.
 pub(super) fn read(path: &Path) -> Result<Array, TrainingError> {
     let failed = |cause| TrainingError::Read {
         path: path.to_path_buf(),
@@ -55,8 +55,8 @@ pub(super) fn read(path: &Path) -> Result<Array, TrainingError> {
 /// Shape and values of the array of numbers in the NumPy file `path`.
 ///
 /// # Errors
-/// [`TrainingError::Read`], or [`TrainingError::Data`] where it is no array of finite numbers, and where it holds bytes: in a data
-/// source they are pixels and count as byte / 255, here nothing says so.
+/// [`TrainingError::Read`]; [`TrainingError::Data`] if the file is no array of finite numbers, and if it holds bytes. In a data source bytes are
+/// pixels and count as `byte / 255`; here nothing says whether they do.
 pub fn read_npy(path: &Path) -> Result<(Vec<usize>, Vec<f32>), TrainingError> {
     let array = read(path)?;
     if array.holds_bytes() {
@@ -70,10 +70,10 @@ pub fn read_npy(path: &Path) -> Result<(Vec<usize>, Vec<f32>), TrainingError> {
     Ok((shape, array.into_floats()?))
 }
 
-/// The labels in a file, an array or a table, and the group of every sample where a table has groups.
+/// The labels in a file, which is an array or a table, and the group of every sample if a table has groups.
 ///
 /// # Errors
-/// Those of [`read`] and of tables.
+/// Those of [`read`] and of [`Table`](super::csv_table::Table).
 pub(super) fn read_labels(
     path: &Path,
     options: &Options,
@@ -84,7 +84,7 @@ pub(super) fn read_labels(
     }
 }
 
-/// Whether the name of a file is that of a table.
+/// Whether the ending of a file is that of a table.
 pub(super) fn is_table(path: &Path) -> bool {
     let ending = path.extension().unwrap_or_default();
     ending.eq_ignore_ascii_case("csv") || ending.eq_ignore_ascii_case("tsv")
@@ -122,7 +122,7 @@ impl Npy {
         })
     }
 
-    /// The samples in a file, which stay there where that is asked for or they are many.
+    /// The samples in a file. They stay there if the option asks for it, or if the file is large.
     fn samples(&self, path: &Path) -> Result<Array, TrainingError> {
         let file = StoredBytes::open(path)?;
         if is_streamed(file.len(), self.stream) {
@@ -149,7 +149,7 @@ impl Npy {
         collection.check(&labels.display().to_string())
     }
 
-    /// Training and test samples.
+    /// Reads training and test samples.
     fn read(&self) -> Result<DataSplit, TrainingError> {
         let train = self.collection(&self.options.path, &self.labels)?;
         let parts = match &self.test {
@@ -338,7 +338,7 @@ mod tests {
                 .to_string();
             assert!(message.contains(part), "{message}");
         }
-        // Without being asked for, it is loaded.
+        // Without the option, this small file is loaded.
         assert!(!is_streamed(1 << 29, None) && is_streamed(1 << 31, None));
         let files = [("x.npy", npy(">f4", &[4, 2], &[0; 32])), ("y.npy", y)];
         assert!(load(&files, "?labels=y.npy&test=x.npy&test_labels=y.npy").is_ok());

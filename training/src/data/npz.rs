@@ -36,7 +36,7 @@ const TRAIN: [&str; 2] = ["train", "training"];
 const VALIDATION: [&str; 3] = ["val", "valid", "validation"];
 const TEST: [&str; 2] = ["test", "testing"];
 
-/// The ending of arrays in an archive, which is no part of their names.
+/// The ending of names in an archive. It is not part of an array's name.
 const ENDING: &str = ".npy";
 
 /// The data source.
@@ -45,12 +45,12 @@ struct Npz {
     options: Options,
     preparation: Preparation,
     axes: Option<Axes>,
-    /// Whether samples stay in the file; by its size where absent.
+    /// Whether samples stay in the file. If absent, its size decides.
     stream: Option<bool>,
     opened: Opened,
 }
 
-/// An array of samples, and where their labels are.
+/// An array of samples, and the array or file of their labels.
 #[derive(Clone, Debug, PartialEq)]
 struct Pair {
     data: String,
@@ -63,11 +63,11 @@ enum LabelsOf {
     File(PathBuf),
 }
 
-/// Which arrays are which part.
+/// Which arrays hold which part.
 #[derive(Debug, PartialEq)]
 struct Roles {
     train: Pair,
-    /// These follow the training samples, so that they are the last of them.
+    /// Validation samples. They are appended to the training samples, so that they are the last of them.
     validation: Option<Pair>,
     test: Option<Pair>,
 }
@@ -104,14 +104,14 @@ impl Npz {
         })
     }
 
-    /// The file that an option names, where it names a file and no array.
+    /// The file that an option names, if its value is a file and not an array.
     fn file_of(&self, option: &str) -> Option<PathBuf> {
         let file = self.options.beside(option)?;
         let is_array = file.extension().is_some_and(|ending| ending == "npy");
         (is_array || is_table(&file)).then_some(file)
     }
 
-    /// Which of `names` are which part.
+    /// Assigns the arrays `names` to the parts.
     fn roles(&self, names: &[&str]) -> Result<Roles, TrainingError> {
         let place = self.options.path.display().to_string();
         let named = |option: &str| -> Result<Option<String>, TrainingError> {
@@ -221,7 +221,7 @@ impl Npz {
         })
     }
 
-    /// The samples of an array, which stay in the file where that is asked for or the file is large.
+    /// The samples of an array. They stay in the file if the option asks for it, or if the file is large.
     fn samples(&self, archive: &mut Archive, name: &str) -> Result<Array, TrainingError> {
         if is_streamed(archive.length(), self.stream) {
             let place = self.place(name);
@@ -267,7 +267,7 @@ impl Npz {
         })
     }
 
-    /// Training and test samples.
+    /// Reads training and test samples.
     fn read(&self) -> Result<DataSplit, TrainingError> {
         let (mut archive, roles) = self.open()?;
         let mut train = self.collection(&mut archive, &roles.train)?;
@@ -283,8 +283,8 @@ impl Npz {
     }
 }
 
-/// The one of `names` that joins a word of `words` and one of `parts`, in either order; capitals, dots, dashes and underscores
-/// do not count. None where there are several.
+/// The only one of `names` that joins a word of `words` and one of `parts`, in either order, ignoring case, dots, dashes and underscores.
+/// `None` if there are several.
 fn only<'a>(names: &[&'a str], words: &[&str], parts: &[&str]) -> Option<&'a str> {
     let fits = |name: &str| {
         let name: String = name
@@ -466,7 +466,7 @@ mod tests {
 
     #[test]
     fn streamed_arrays_are_those_that_are_loaded() {
-        // Training and validation samples are joined, and shorts become floats.
+        // Validation samples follow the training samples, and 16-bit numbers become floats.
         let shorts = |count: usize, first: i16| {
             let values = (0..count as i16 * 6).flat_map(|i| (first - 77 * i).to_le_bytes());
             npy("<i2", &[count, 3, 2], &values.collect::<Vec<u8>>())
@@ -513,7 +513,7 @@ mod tests {
                 message.contains("set.npz, array x: ") && message.contains(part),
                 "{message}"
             );
-            // Without being asked for, it is loaded.
+            // Without the option, this small file is loaded.
             assert!(load_from(&arrays, deflated, "").is_ok());
         }
     }
@@ -582,7 +582,7 @@ mod tests {
 
     #[test]
     fn rows_of_a_group_stand_together_so_that_validation_shares_none() {
-        // Sixty rows of ten groups in turn; row i holds i, and every group has both labels.
+        // Sixty rows of ten groups in turn. Row i holds i, and every group has both labels.
         let rows: Vec<u8> = (0..60).collect();
         let folder = tempfile::tempdir().unwrap();
         let members = [("x.npy", npy("|u1", &[60, 1], &rows))];
@@ -599,7 +599,7 @@ mod tests {
         let mut runs = groups.clone();
         runs.dedup();
         assert_eq!(runs.len() * 6, groups.len());
-        // Rows of a group keep the order of the file.
+        // The rows of a group stay in the order of the file.
         for rows in train.bytes().chunks(6) {
             assert!(rows.is_sorted(), "{rows:?}");
         }

@@ -5,18 +5,18 @@ use std::path::{Path, PathBuf};
 
 use crate::TrainingError;
 
-/// A file or folder with options.
+/// A file or folder, and the options after it.
 #[derive(Clone, Debug)]
 pub(super) struct Options {
     /// The file or folder.
     pub(super) path: PathBuf,
-    /// The source as it was written, for messages.
+    /// The source as the user wrote it, for messages.
     source: String,
     given: BTreeMap<String, String>,
 }
 
 impl Options {
-    /// Reads the text after `kind:`. `known` are the names of options, in groups.
+    /// Reads the text after `kind:`. `known` lists the names of the options, in groups.
     ///
     /// # Errors
     /// [`TrainingError::SourceOption`] for an option that does not exist, has no value or is given twice.
@@ -37,7 +37,7 @@ impl Options {
         options.with(text, known)
     }
 
-    /// Reads the options of a source that needs no file, `kind?text`.
+    /// Reads the options `text` of a source without a file, as in `kind?text`.
     ///
     /// # Errors
     /// As [`parse`](Self::parse).
@@ -57,7 +57,7 @@ impl Options {
         options.with(text, known)
     }
 
-    /// These with what `text` says.
+    /// Adds the options in `text`.
     fn with(mut self, text: &str, known: &[&[&str]]) -> Result<Self, TrainingError> {
         for option in text.split('&').filter(|option| !option.is_empty()) {
             let (name, value) = option.split_once('=').unwrap_or((option, ""));
@@ -76,7 +76,7 @@ impl Options {
         Ok(self)
     }
 
-    /// The value of an option, where it is given.
+    /// The value of an option, if it is given.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.given.get(name).map(String::as_str)
     }
@@ -84,7 +84,7 @@ impl Options {
     /// The value of an option as a number.
     ///
     /// # Errors
-    /// [`TrainingError::SourceOption`] with `what` it must be, where it is no such number.
+    /// [`TrainingError::SourceOption`] if the value is no such number; `what` says what it must be.
     pub(super) fn number<T: std::str::FromStr>(
         &self,
         name: &str,
@@ -100,23 +100,43 @@ impl Options {
         }
     }
 
+    /// The value of an option that is one of the words of `choices`. Each word stands for a value.
+    ///
+    /// # Errors
+    /// [`TrainingError::SourceOption`] that lists the words, for any other text.
+    pub(super) fn one_of<T: Copy>(
+        &self,
+        name: &str,
+        choices: &[(&str, T)],
+    ) -> Result<Option<T>, TrainingError> {
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
+        let chosen = choices.iter().find(|(word, _)| *word == text);
+        if let Some((_, value)) = chosen {
+            return Ok(Some(*value));
+        }
+        let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+        let allowed = match words.split_last() {
+            Some((last, [])) => (*last).to_string(),
+            Some((last, first)) => format!("{} or {last}", first.join(", ")),
+            None => String::new(),
+        };
+        Err(self.refuse(format!("{name}={text} is not allowed: use {allowed}")))
+    }
+
     /// The value of an option that is `yes` or `no`.
     ///
     /// # Errors
-    /// [`TrainingError::SourceOption`] where it is neither.
+    /// [`TrainingError::SourceOption`] for any other value.
     pub(super) fn yes_or_no(&self, name: &str) -> Result<Option<bool>, TrainingError> {
-        match self.get(name) {
-            None => Ok(None),
-            Some("yes") => Ok(Some(true)),
-            Some("no") => Ok(Some(false)),
-            Some(text) => Err(self.refuse(format!("{name}={text} is not allowed: use yes or no"))),
-        }
+        self.one_of(name, &[("yes", true), ("no", false)])
     }
 
-    /// Whether `only=test` makes all patients the test, which leaves nothing to split.
+    /// Whether `only=test` is given: all patients belong to the test set, and nothing is split.
     ///
     /// # Errors
-    /// [`TrainingError::SourceOption`] for another value, and for options of a split beside it.
+    /// [`TrainingError::SourceOption`] for another value, or if options of a split are given too.
     pub(super) fn only_test(&self) -> Result<bool, TrainingError> {
         match self.get("only") {
             None => Ok(false),
@@ -130,10 +150,10 @@ impl Options {
         }
     }
 
-    /// The values of an option that lists numbers with commas.
+    /// The values of an option that is a list of numbers, separated by commas.
     ///
     /// # Errors
-    /// [`TrainingError::SourceOption`] with `what` they must be.
+    /// [`TrainingError::SourceOption`] if they are not; `what` says what they must be.
     pub(super) fn numbers(
         &self,
         name: &str,
@@ -155,17 +175,17 @@ impl Options {
         }
     }
 
-    /// The path that an option names. A relative path is looked for in the folder of the source's own file.
+    /// The path that an option gives. A relative path starts at the folder of the source's own file.
     pub(super) fn beside(&self, name: &str) -> Option<PathBuf> {
         let path = Path::new(self.get(name)?);
         let folder = self.path.parent().unwrap_or(Path::new(""));
         Some(folder.join(path))
     }
 
-    /// Refuses options that say nothing beside another.
+    /// Refuses options that have no effect if the option `beside` is given.
     ///
     /// # Errors
-    /// [`TrainingError::SourceOption`] with the first of `names` that is given.
+    /// [`TrainingError::SourceOption`] with the first of `names` that is given too.
     pub(super) fn exclude(&self, names: &[&str], beside: &str) -> Result<(), TrainingError> {
         match names.iter().find(|name| self.get(name).is_some()) {
             None => Ok(()),
@@ -175,7 +195,7 @@ impl Options {
         }
     }
 
-    /// The error that this source cannot be used; `problem` names a remedy after a colon.
+    /// The error that this source cannot be used. `problem` should end with a remedy after a colon.
     pub(super) fn refuse(&self, problem: String) -> TrainingError {
         TrainingError::SourceOption {
             source_name: self.source.clone(),
@@ -184,7 +204,7 @@ impl Options {
     }
 }
 
-/// What is said of an unknown option: the nearest name, or all names where none is near.
+/// The message about an unknown option: the most similar name, or all names if none is similar.
 fn unknown(name: &str, known: &[&str]) -> String {
     let nearest = known
         .iter()
@@ -197,7 +217,7 @@ fn unknown(name: &str, known: &[&str]) -> String {
     }
 }
 
-/// Insertions, deletions and replacements of characters from `a` to `b` (Levenshtein).
+/// The Levenshtein distance: insertions, deletions and replacements of characters from `a` to `b`.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

@@ -1,4 +1,4 @@
-//! Whose samples are, and in which order they were recorded.
+//! The groups that samples belong to, and the order in which samples were recorded.
 
 use crossburn_checkpoints::Checksum;
 
@@ -7,10 +7,10 @@ use crossburn_checkpoints::Checksum;
 pub struct Origin {
     /// The number of its group, such as a patient.
     pub group: u32,
-    /// The number of the sequence that it belongs to: samples of one group and one label that were recorded one after the other, or the slices
-    /// of one volume. A group may have several.
+    /// The number of its sequence: samples of one group and one label that were recorded one after the other, or the slices of one volume. A group
+    /// may have several sequences.
     pub sequence: u32,
-    /// Its place in the sequence: counted from 0, or the number of a slice.
+    /// Its place in the sequence: a count from 0, or the number of a slice.
     pub place: u32,
 }
 
@@ -24,8 +24,8 @@ pub struct Origins {
 }
 
 impl Origins {
-    /// The origins of samples that stand in the order of their recording: a sequence ends where `group` or `episode` of the next
-    /// sample is another.
+    /// The origins of samples that are in the order of their recording. A sequence ends where the next sample has another `group` or another
+    /// `episode`.
     pub fn in_order<'a, E: PartialEq>(samples: impl IntoIterator<Item = (&'a str, E)>) -> Self {
         let mut origins = Self::default();
         let mut known = std::collections::HashMap::new();
@@ -52,7 +52,16 @@ impl Origins {
         origins
     }
 
-    /// Those of the samples at `indices`.
+    /// The name of each sample's group, in the order of the samples.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.samples.iter().map(|origin| self.name_of(*origin))
+    }
+
+    fn name_of(&self, origin: Origin) -> &str {
+        &self.groups[origin.group as usize]
+    }
+
+    /// The origins of the samples at `indices`.
     pub(super) fn gather(&self, indices: &[usize]) -> Self {
         Self {
             groups: self.groups.clone(),
@@ -60,7 +69,7 @@ impl Origins {
         }
     }
 
-    /// Those of the first `count` samples, and of the rest.
+    /// The origins of the first `count` samples, and of the rest.
     pub(super) fn split_at(&self, count: usize) -> (Self, Self) {
         let (first, rest) = self.samples.split_at(count);
         let part = |samples: &[Origin]| Self {
@@ -70,11 +79,11 @@ impl Origins {
         (part(first), part(rest))
     }
 
-    /// Adds the origins of the samples at `places` to `sum`.
+    /// Adds the origins of the samples at `places` to the checksum `sum`.
     pub(crate) fn add_to(&self, sum: &mut Checksum, places: impl Iterator<Item = usize>) {
         for place in places {
             let origin = self.samples[place];
-            sum.add(self.groups[origin.group as usize].as_bytes());
+            sum.add(self.name_of(origin).as_bytes());
             for number in [origin.sequence, origin.place] {
                 sum.add(&number.to_le_bytes());
             }
@@ -95,7 +104,7 @@ mod tests {
             .iter()
             .map(|origin| (origin.group, origin.sequence, origin.place))
             .collect();
-        // Worked by hand: the last row is a sequence of its own, though group and label were there before.
+        // Worked by hand. The last row begins a new sequence, although its group and label occurred before.
         let expected = [
             (0, 0, 0),
             (0, 0, 1),
@@ -106,6 +115,7 @@ mod tests {
         ];
         assert_eq!(found, expected);
         assert_eq!(origins.groups, ["a", "b"]);
+        assert!(origins.names().eq(rows.map(|(name, _)| name)));
         let (first, rest) = origins.split_at(4);
         assert_eq!(rest, origins.gather(&[4, 5]));
         assert_eq!(first.samples.len(), 4);

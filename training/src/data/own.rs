@@ -1,4 +1,4 @@
-//! The data of another program: a name, so that a recipe about them can be written and read.
+//! Data of another program, as a name only, so that a recipe about them can be written and read.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::TrainingError;
 
 pub(super) const KIND: Kind = Kind {
     name: "own",
-    // Nobody is offered what cannot be read.
+    // Empty: users are not offered a source that cannot be read.
     usage: "",
     open: |_| Ok(Arc::new(Own)),
 };

@@ -1,4 +1,4 @@
-//! From what a source holds to training and test samples: classes, split, order and normalization.
+//! From the content of a source to training and test samples: classes, split, order and normalization.
 
 use std::collections::HashSet;
 
@@ -14,13 +14,13 @@ use crate::TrainingError;
 /// Options of every source that is prepared here.
 pub(super) const OPTIONS: &[&str] = &["test_share", "split_seed", "folds", "fold", "mean", "std"];
 
-/// Options that say how values are normalized.
+/// Options that set the normalization.
 pub(super) const NORMALIZATION: &[&str] = &["mean", "std"];
 
-/// What the options say of normalization.
+/// The normalization that the options set.
 ///
 /// # Errors
-/// [`TrainingError::SourceOption`] for numbers that cannot be used, and one of the two options alone.
+/// [`TrainingError::SourceOption`] for unusable numbers, and if only one of the two options is given.
 pub(super) fn asked_normalization(
     options: &Options,
 ) -> Result<Option<Normalization>, TrainingError> {
@@ -37,22 +37,22 @@ pub(super) fn asked_normalization(
     }
 }
 
-/// Samples as a source holds them.
+/// Samples as they were read from a source.
 #[derive(Debug)]
 pub(super) struct Collection {
     pub(super) samples: Arranged,
     pub(super) labels: Labels,
-    /// The group of every sample, such as a patient, which must not be on both sides of a split.
+    /// The group of every sample, such as a patient. No group may be on both sides of a split.
     pub(super) groups: Option<Vec<String>>,
     /// Where they were read, for messages.
     pub(super) place: String,
 }
 
 impl Collection {
-    /// Refuses another number of labels than of samples.
+    /// Refuses a number of labels that differs from the number of samples.
     ///
     /// # Errors
-    /// [`TrainingError::Data`] that names the place of the labels, `labels_place`.
+    /// [`TrainingError::Data`] that names `labels_place`, where the labels were read.
     pub(super) fn check(self, labels_place: &str) -> Result<Self, TrainingError> {
         let (labels, samples) = (self.labels.len(), self.samples.count);
         match labels == samples {
@@ -68,10 +68,10 @@ impl Collection {
         }
     }
 
-    /// These samples, and then those of `other`.
+    /// These samples, followed by `other`.
     ///
     /// # Errors
-    /// Samples of another shape or type, or labels of another kind.
+    /// If samples have other shapes or types, or labels are of another kind.
     pub(super) fn append(self, other: Self) -> Result<Self, TrainingError> {
         same_shape(&self, &other)?;
         let len = self.samples.shape.iter().product();
@@ -101,16 +101,16 @@ impl Collection {
     }
 }
 
-/// What a source holds.
+/// The samples of a source, before preparation.
 #[derive(Debug)]
 pub(super) enum Parts {
-    /// Training and test samples.
+    /// Training samples, and test samples.
     Apart(Collection, Collection),
-    /// Samples that are split here.
+    /// All samples. They are split here.
     Together(Collection),
 }
 
-/// What the options say.
+/// The settings from the options.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Preparation {
     split: Split,
@@ -129,20 +129,20 @@ impl Preparation {
         })
     }
 
-    /// Whether the options say a mean.
+    /// Whether the options set a normalization.
     pub(super) fn normalizes(&self) -> bool {
         self.normalization.is_some()
     }
 
-    /// Training and test samples of what a source at `place` holds.
+    /// Training and test samples from the content of the source at `place`.
     ///
-    /// A part that is sorted by its labels is put in random order, for the first or last of its samples would be of one class.
-    /// Other parts that a source keeps apart stay in their order. Where samples have groups, those of a group stand together, so that the
-    /// last training samples, which validate, can be of other groups than the first.
+    /// If a part is sorted by its labels, it is put in random order; otherwise its first or last samples would be of one class. Other parts that
+    /// the source separates keep their order. If samples have groups, the samples of a group stand together, so that the last training samples,
+    /// which are used for validation, can be of other groups than the first.
     ///
     /// # Errors
-    /// [`TrainingError::Data`] for parts of different shapes, labels that make no classes, a class without training samples, too
-    /// few samples for a split, or another number of means than of channels.
+    /// [`TrainingError::Data`] if the parts have different shapes, labels make no classes, a class has no training sample, there are too few samples
+    /// to split, or the number of means is not that of channels.
     pub(super) fn prepare(&self, place: &str, parts: Parts) -> Result<DataSplit, TrainingError> {
         let (train, test) = match parts {
             Parts::Apart(train, test) => {
@@ -229,7 +229,7 @@ impl Preparation {
     }
 }
 
-/// Samples that still lack their normalization.
+/// Samples before normalization.
 struct Labelled {
     set: Samples,
     scale: Scale,
@@ -254,7 +254,7 @@ fn labelled(collection: Collection, classes: &ClassList) -> Labelled {
     } = collection.samples;
     let labels = classes.numbers(collection.labels);
     let groups = collection.groups.as_ref().map(|groups| {
-        // Rows of a group that stand side by side with one label count as recorded one after the other.
+        // Adjacent rows of one group and one label count as recorded one after the other.
         let groups = groups.iter().map(String::as_str);
         Origins::in_order(groups.zip(&labels))
     });
@@ -295,7 +295,7 @@ fn same_shape(first: &Collection, second: &Collection) -> Result<(), TrainingErr
     }
 }
 
-/// Refuses a group that has training and test samples.
+/// Refuses a group that has both training and test samples.
 fn no_shared_group(train: &Collection, test: &Collection) -> Result<(), TrainingError> {
     let (Some(trained), Some(tested)) = (&train.groups, &test.groups) else {
         return Ok(());
@@ -491,7 +491,7 @@ mod tests {
             .unwrap();
         assert_eq!(joined.samples.values, Values::Bytes(vec![0, 1, 2, 3, 0, 1]));
         assert_eq!((joined.labels.len(), joined.samples.count), (3, 3));
-        // Where some are streamed, the others stay where they are.
+        // If some are streamed, the others stay where they are.
         let part = |streams: bool| {
             let mut part = pixels([1, 1, 2], &[1, 0]);
             if streams {

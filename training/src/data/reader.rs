@@ -1,4 +1,4 @@
-//! What every kind of data source can do.
+//! What every kind of data source provides.
 
 use std::fmt::Debug;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ pub(super) enum Part {
 }
 
 impl Part {
-    /// What its samples are called.
+    /// The name of its samples in messages.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Train => "training",
@@ -29,21 +29,21 @@ impl Part {
 /// A kind of data source: one line of the registry in `source.rs`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kind {
-    /// What stands before the colon, or alone where nothing follows.
+    /// The text before the colon, or the whole text if nothing follows.
     pub(super) name: &'static str,
-    /// How it is written, such as `mnist:DIR`.
+    /// How users write it, such as `mnist:DIR`.
     pub(super) usage: &'static str,
-    /// The source that the text after the colon names, or after the question mark where no colon follows the name. Reads no file.
+    /// Opens the source from the text after the colon, or after the question mark if there is no colon. Reads no file.
     pub(super) open: fn(&str) -> Result<Arc<dyn Reader>, TrainingError>,
 }
 
 impl Kind {
-    /// Whether something follows its name.
+    /// Whether a file or folder follows its name.
     pub(super) fn takes_argument(&self) -> bool {
         self.usage.contains(':')
     }
 
-    /// Whether options follow its name with no file between.
+    /// Whether options may follow its name directly, without a file.
     pub(super) fn takes_options(&self) -> bool {
         self.usage.ends_with("?OPTIONS")
     }
@@ -51,22 +51,21 @@ impl Kind {
 
 /// A data source.
 ///
-/// Numbers of samples and the seed are for sources that draw what they give; those that read files may give all that the files
-/// hold, and [`DataSource`](super::DataSource) leaves out what is not wanted.
+/// A source that draws its samples needs the wanted numbers and the seed. A source that reads files may return all samples of the files, and
+/// [`DataSource`](super::DataSource) drops those that are not wanted.
 pub(super) trait Reader: Debug + Send + Sync {
-    /// Number of classes. Reads labels at most.
+    /// Number of classes. Reads no more than labels.
     fn classes(&self) -> Result<usize, TrainingError>;
 
     /// The files that `part` is read from, in order.
     fn files(&self, part: Part) -> Result<Vec<PathBuf>, TrainingError>;
 
-    /// The names of the values of a sample, of a table its columns of features; none where values have no names. Reads no more
-    /// than these.
+    /// The names of the values of a sample, such as the columns of a table; empty if values have no names. Reads no more than these.
     fn columns(&self) -> Result<Vec<String>, TrainingError> {
         Ok(Vec::new())
     }
 
-    /// Whether its options say how values are normalized.
+    /// Whether its options set the normalization.
     fn normalizes(&self) -> bool {
         false
     }
@@ -74,7 +73,7 @@ pub(super) trait Reader: Debug + Send + Sync {
     /// Training and test samples.
     fn both(&self, seed: u64, train: Amount, test: Amount) -> Result<DataSplit, TrainingError>;
 
-    /// The samples of one part. A source whose parts do not depend on each other reads that part alone.
+    /// The samples of one part. If parts are independent, only that part is read.
     fn part(&self, part: Part, seed: u64, amount: Amount) -> Result<Samples, TrainingError> {
         let (train, test) = match part {
             Part::Train => (amount, Amount::ALL),
@@ -83,25 +82,25 @@ pub(super) trait Reader: Debug + Send + Sync {
         Ok(self.both(seed, train, test)?.into_part(part))
     }
 
-    /// What of its files was left out of the samples that were read last, and why, in one line; `None` where nothing was.
+    /// How many samples of its files were left out when they were last read, and why, as one line; `None` if none were.
     fn left_out(&self) -> Option<String> {
         None
     }
 
-    /// How the images were prepared that were read last, one step after the other, in one line; of procedural images how those of `seed` are.
-    /// `None` where a file's values are taken as they are, and before files were read.
+    /// How the images that were read last were prepared, step by step, as one line; for procedural images, how those of `seed` are. `None` if the
+    /// values of a file are used unchanged, and before files are read.
     fn steps(&self, seed: u64) -> Option<String> {
         let _ = seed;
         None
     }
 
-    /// How the signals were filtered that its samples are segments of; `None` of other samples, and where nobody knows.
+    /// How the signals that its samples are cut from were filtered; `None` for other samples, and if that is unknown.
     fn filter(&self) -> Option<SegmentFilter> {
         None
     }
 
-    /// How the slices of brains are prepared that its samples are, and whether their intensities are reversed, which may take reading the training
-    /// samples of `seed` where `reversed` is not known from elsewhere; `None` of other samples.
+    /// How its slices of brains are prepared, and whether their intensities are reversed. If `reversed` is not given, this may read the training
+    /// samples of `seed`. `None` for other samples.
     fn slices(
         &self,
         seed: u64,
@@ -111,12 +110,12 @@ pub(super) trait Reader: Debug + Send + Sync {
         None
     }
 
-    /// Whether it has texts in place of samples. Texts of files are read, and refused where they cannot be used.
+    /// Whether it has texts instead of samples. Reads the texts of files, and refuses them if they cannot be used.
     fn check_corpus(&self) -> Result<bool, TrainingError> {
         Ok(false)
     }
 
-    /// The texts of `part`; none of a source of samples.
+    /// The texts of `part`; `None` for a source of samples.
     fn corpus(&self, part: Part, seed: u64) -> Result<Option<Corpus>, TrainingError> {
         let _ = (part, seed);
         Ok(None)

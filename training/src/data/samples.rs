@@ -10,26 +10,26 @@ use serde::{Deserialize, Serialize};
 use super::{Augmentation, Masks, Origins, Sample, Values};
 use crate::TrainingError;
 
-/// Samples that are read at a time where all of a set are looked at: as many as all cores have work for, and few enough to be held.
+/// Samples that are read at a time by a pass over a whole set: enough work for all cores, and little enough for memory.
 const READ_AT_ONCE: usize = 256;
 
-/// The most bytes of samples in files that lie on a device where networks are judged, as the 32-bit floats that they are there.
+/// Most bytes of file samples that are on a device at once while networks are judged. On the device they are 32-bit floats.
 const MOST_JUDGED: usize = 1 << 30;
 
-/// What networks see of a value `x`: `(x - mean) / std`. A byte counts as `byte / 255`, a 32-bit float as it is.
+/// The normalization of a value `x`: networks see `(x - mean) / std`. A byte counts as `byte / 255`, a 32-bit float as itself.
 ///
-/// There is one mean and one standard deviation per channel, or one per value of a sample, as for the columns of a table.
+/// There is one mean and one standard deviation per channel, or per value of a sample, as for the columns of a table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Normalization {
     /// Means.
     pub mean: Vec<f32>,
-    /// Standard deviations, as many as means.
+    /// Standard deviations, one for each mean.
     pub std: Vec<f32>,
 }
 
 impl Normalization {
-    /// Values as they are, of `channels` channels.
+    /// The identity for values of `channels` channels.
     pub fn none(channels: usize) -> Self {
         Self {
             mean: vec![0.0; channels],
@@ -41,7 +41,7 @@ impl Normalization {
 /// Samples of one shape with their labels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Samples {
-    /// `[channels, height, width]`. A signal of L points is `[channels, 1, L]`, a row of n features `[1, 1, n]`.
+    /// `[channels, height, width]`. A signal of L points is `[channels, 1, L]`; a row of n features is `[1, 1, n]`.
     pub shape: [usize; 3],
     /// The values, before normalization.
     pub values: Values,
@@ -49,13 +49,13 @@ pub struct Samples {
     pub labels: Vec<u16>,
     /// Number of classes.
     pub classes: usize,
-    /// The names of the classes, in the order of their labels; empty where classes have no names but their numbers.
+    /// The names of the classes, in the order of their labels; empty if classes have no names besides their numbers.
     pub class_names: Vec<String>,
-    /// What networks see.
+    /// How values are normalized.
     pub normalization: Normalization,
-    /// Whose they are and in which order they were recorded, where that is known.
+    /// The groups that they belong to and the order in which they were recorded, if known.
     pub origins: Option<Origins>,
-    /// Which of their pixels are brain and which are lesion, where that is known.
+    /// Which of their pixels belong to the brain and which to a lesion, if known.
     pub masks: Option<Masks>,
 }
 
@@ -70,12 +70,12 @@ impl Samples {
         self.labels.is_empty()
     }
 
-    /// Values of one sample.
+    /// Number of values of one sample.
     pub fn sample_len(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Values of one channel of a sample.
+    /// Number of values of one channel of a sample.
     fn plane(&self) -> usize {
         self.shape[1] * self.shape[2]
     }
@@ -83,13 +83,13 @@ impl Samples {
     /// The values of sample `index`, before normalization.
     ///
     /// # Panics
-    /// When `index` is not below [`len`](Self::len), as everywhere a sample is asked for by its index.
+    /// If `index` is not below [`len`](Self::len), as for every function that takes the index of a sample.
     pub fn sample(&self, index: usize) -> Sample<'_> {
         self.values.sample(index, self.sample_len())
     }
 
-    /// Refuses samples of which one could no longer be read when it was needed: an image of a folder that is decoded by batch, and whose file
-    /// is gone or another, or an array in a file that was cut or written to. What cannot be read is zeros in [`inputs`](Self::inputs) and digests.
+    /// Fails if a sample could no longer be read when it was needed: an image whose file is gone or replaced, or an array in a file that was cut or
+    /// written to. [`inputs`](Self::inputs) and digests see zeros in place of such a sample.
     ///
     /// # Errors
     /// [`TrainingError::Data`] that names the file.
@@ -100,7 +100,7 @@ impl Samples {
         }
     }
 
-    /// How many samples may lie on a device at a time where networks are judged: all of those in memory, and 1 GiB of those in files.
+    /// How many samples may be on a device at a time while networks are judged: all that are in memory, or 1 GiB of those in files.
     pub(crate) fn held_at_once(&self) -> usize {
         match &self.values {
             Values::Streamed(_) => MOST_JUDGED / (size_of::<f32>() * self.sample_len()).max(1),
@@ -108,10 +108,10 @@ impl Samples {
         }
     }
 
-    /// The same, read at `place`, with another normalization where one is given.
+    /// The same samples, which were read at `place`, with another normalization if one is given.
     ///
     /// # Errors
-    /// [`TrainingError::Data`] where there is not one mean for each channel.
+    /// [`TrainingError::Data`] if there is not one mean for each channel.
     pub(super) fn normalized_as(
         self,
         normalization: Option<&Normalization>,
@@ -134,13 +134,13 @@ impl Samples {
         }
     }
 
-    /// The name of a class: its number where it has no other.
+    /// The name of a class, or its number if it has no name.
     pub fn class_name(&self, class: usize) -> String {
         let name = self.class_names.get(class);
         name.cloned().unwrap_or_else(|| class.to_string())
     }
 
-    /// Outputs that a network needs for these samples: one for every class, and for every label.
+    /// Number of outputs that a network needs for these samples: one per class, and enough for the largest label.
     pub fn outputs_needed(&self) -> usize {
         let largest = self.labels.iter().max();
         largest.map_or(self.classes, |label| {
@@ -148,13 +148,13 @@ impl Samples {
         })
     }
 
-    /// A digest of everything that networks and reports see of it: shape, classes with their names, normalization, labels and
-    /// values, in order, and masks. The same samples have it wherever they lie; it finds a mistake, not an attack.
+    /// A digest of all that networks and reports see: shape, names of the classes, normalization, labels, values in order, and masks. It does not
+    /// depend on where the samples are stored. It detects mistakes, not attacks.
     pub fn digest(&self) -> String {
         self.digest_of(0..self.len())
     }
 
-    /// The digest of the samples at `places` alone, in this order.
+    /// The digest of only the samples at `places`, in this order.
     pub fn digest_of(&self, places: impl Iterator<Item = usize>) -> String {
         let Normalization { mean, std } = &self.normalization;
         let numbers = |values: &[f32]| -> Vec<u32> { values.iter().map(|v| v.to_bits()).collect() };
@@ -198,7 +198,7 @@ impl Samples {
         checksum(parts.as_bytes())
     }
 
-    /// The first `count` samples and the rest.
+    /// The first `count` samples, and the rest.
     pub fn split_at(&self, count: usize) -> (Self, Self) {
         let count = count.min(self.len());
         let (values, other_values) = self.values.split_at(count, self.sample_len());
@@ -256,7 +256,7 @@ impl Samples {
         )
     }
 
-    /// Like [`inputs`](Self::inputs), each sample augmented by its own stream of `key`.
+    /// Like [`inputs`](Self::inputs), but each sample is augmented by its own stream of `key`.
     pub fn augmented_inputs(
         &self,
         indices: &[usize],
@@ -284,8 +284,8 @@ impl Samples {
         Tensor::from_data(TensorData::new(labels, [count]), device)
     }
 
-    /// The samples at `indices` as `of_bytes` or `of_floats` write them, times `factor`, normalized; the first two are given the index,
-    /// the sample and where to write.
+    /// The samples at `indices`, written by `of_bytes` or `of_floats`, multiplied by `factor` and normalized. The two functions get the index, the
+    /// sample and the place to write to.
     fn tensors(
         &self,
         indices: &[usize],
@@ -308,7 +308,7 @@ impl Samples {
         }
     }
 
-    /// The samples at `indices` as `fill` writes them, times `factor`, normalized; `number` is what a value counts as.
+    /// The samples at `indices`, written by `fill`, multiplied by `factor` and normalized; `number` converts a value to a float.
     fn tensor<T: Copy + Default>(
         &self,
         indices: &[usize],
@@ -355,7 +355,7 @@ impl Samples {
 #[cfg(test)]
 #[allow(clippy::panic, reason = "for tests of sets whose type is known")]
 impl Samples {
-    /// All bytes.
+    /// The values of all samples, which must be bytes.
     pub(super) fn bytes(&self) -> &[u8] {
         match &self.values {
             Values::Bytes(bytes) => bytes,
@@ -363,7 +363,7 @@ impl Samples {
         }
     }
 
-    /// All floats.
+    /// The values of all samples, which must be floats.
     pub(super) fn floats(&self) -> &[f32] {
         match &self.values {
             Values::Floats(floats) => floats,
@@ -371,18 +371,18 @@ impl Samples {
         }
     }
 
-    /// The bytes of one image.
+    /// The bytes of one sample.
     pub(super) fn image(&self, index: usize) -> &[u8] {
         &self.bytes()[index * self.sample_len()..][..self.sample_len()]
     }
 }
 
-/// What a byte counts as.
+/// The number that a byte stands for.
 fn shade(pixel: u8) -> f32 {
     f32::from(pixel) / 255.0
 }
 
-/// What a float counts as.
+/// The number that a float stands for.
 fn float(value: f32) -> f32 {
     value
 }
@@ -560,7 +560,7 @@ mod tests {
             ..rows()
         };
         assert_eq!(values(&signals, &[0]), [1.0, 2.0]);
-        // An augmentation that does nothing changes no float either.
+        // An augmentation without effect does not change floats.
         let augmented = rows().augmented_inputs(&[1, 0], &Augmentation::default(), 3, &device);
         assert_eq!(augmented.into_data().try_to_vec::<f32>().unwrap(), features);
     }

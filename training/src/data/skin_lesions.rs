@@ -10,21 +10,21 @@ use super::reader::Kind;
 use super::{Normalization, Origins, Samples, Values};
 use crate::draws::Draws;
 
-/// Pixels of a side.
+/// Height and width of a picture in pixels.
 const SIZE: usize = 32;
 /// The classes, in the order of the labels.
 const CLASSES: [&str; 4] = ["nevus", "melanoma", "keratosis", "angioma"];
-/// The groups: the skin that a lesion is on.
+/// The groups: the skin around a lesion.
 const GROUPS: [&str; 2] = ["light", "dark"];
-/// Red, green and blue of the skin of a group, in 0 to 1.
+/// Red, green and blue of the skin of each group, from 0 to 1.
 const SKIN: [[f64; 3]; 2] = [[0.88, 0.72, 0.62], [0.40, 0.27, 0.20]];
-/// How much of the light of the skin a lesion takes at most: less is seen on dark skin.
+/// The largest share of the skin's light that a lesion absorbs, by group. On dark skin it is smaller, so less is seen.
 const DEPTH: [f64; 2] = [0.55, 0.35];
 /// The share of dark skin among training samples.
 const DARK: f64 = 0.12;
-/// The first test sample. From it on half of the samples are on dark skin, so that both groups are measured as well.
+/// The number of the first test sample. From this number on, half of the samples are on dark skin, so that both groups are measured equally well.
 const FIRST_TEST: u64 = 1 << 40;
-/// Standard deviation of the noise of a value.
+/// Standard deviation of the noise of each value.
 const NOISE: f64 = 0.04;
 
 pub(super) const KIND: Kind = Kind {
@@ -33,7 +33,7 @@ pub(super) const KIND: Kind = Kind {
     open: |_| Ok(Arc::new(SKIN_LESIONS)),
 };
 
-/// The data source; at most 2.5 GB of values at once.
+/// The data source. It draws at most 2.5 GB of values at once.
 const SKIN_LESIONS: Endless = Endless {
     name: "skin-lesions",
     classes: CLASSES.len(),
@@ -47,26 +47,26 @@ const SKIN_LESIONS: Endless = Endless {
     slices: |(), _| None,
 };
 
-/// What a lesion looks like.
+/// The appearance of one lesion.
 struct Lesion {
     centre: [f64; 2],
     /// Mean distance of its border from the centre, in pixels.
     radius: f64,
-    /// Height and phase of the waves of its border: two to six periods around it.
+    /// Amplitude and phase of the waves of its border, with two to six periods around it.
     border: [(f64, f64); 5],
-    /// What is left of red, green and blue in its middle, of those of the skin.
+    /// The share of red, green and blue of the skin that remains in its middle.
     left: [f64; 3],
-    /// How much darker its second colour is, on one side of the direction that follows; 0 for a lesion of one colour.
+    /// How much darker its second colour is, and the direction of the side that has it; 0 for a lesion of one colour.
     second: f64,
     direction: f64,
-    /// Depth of its dots.
+    /// How dark its dots are.
     dots: f64,
-    /// Phases of its dots in both directions.
+    /// Phases of the pattern of its dots in both directions.
     phases: [f64; 2],
 }
 
 impl Lesion {
-    /// A lesion of a class, on the skin of a group.
+    /// Draws a lesion of a class, on the skin of a group.
     fn draw(label: usize, group: usize, draws: &mut Draws) -> Self {
         let between = |draws: &mut Draws, low: f64, high: f64| low + (high - low) * draws.uniform();
         let radius = match label {
@@ -104,7 +104,7 @@ impl Lesion {
         }
     }
 
-    /// What is left of the light of the skin at a pixel.
+    /// The share of the light of the skin that remains at a pixel.
     fn left_at(&self, x: f64, y: f64) -> [f64; 3] {
         let (dx, dy) = (x - self.centre[0], y - self.centre[1]);
         let angle = dy.atan2(dx);
@@ -112,7 +112,7 @@ impl Lesion {
         let wave: f64 = waves
             .map(|(number, (height, phase))| height * ((number + 2) as f64 * angle + phase).sin())
             .sum();
-        // A border of two pixels.
+        // The border fades over two pixels.
         let inside = self.radius * (1.0 + wave) - dx.hypot(dy);
         let covered = (0.5 + inside / 2.0).clamp(0.0, 1.0);
         let side = dx * self.direction.cos() + dy * self.direction.sin();
@@ -128,7 +128,7 @@ impl Lesion {
     }
 }
 
-/// The group of a sample: 0 on light skin, 1 on dark.
+/// Draws the group of a sample: 0 on light skin, 1 on dark skin.
 fn group_of(number: u64, draws: &mut Draws) -> usize {
     let share = match number < FIRST_TEST {
         true => DARK,
@@ -137,11 +137,11 @@ fn group_of(number: u64, draws: &mut Draws) -> usize {
     usize::from(draws.uniform() < share)
 }
 
-/// The pictures `first..first + count` of the endless set `seed`: `[3, 32, 32]` each, of the classes nevus, melanoma, keratosis and angioma in turn.
+/// The pictures `first..first + count` of the endless set `seed`, `[3, 32, 32]` each. The classes nevus, melanoma, keratosis and angioma take turns.
 ///
-/// Melanomas have irregular borders and two colours, keratoses dots, angiomas are small and red. Groups
-/// ([`Origins`]) say on which skin a lesion is. On dark skin there is less contrast, and it is rare among the samples before number 2^40:
-/// 12 % of them, and half from it on, which the data source takes for its test.
+/// Melanomas have irregular borders and two colours, keratoses have dots, angiomas are small and red. Groups ([`Origins`]) say which skin a
+/// lesion is on. Dark skin shows less contrast. It is 12 % of the samples below number 2^40, and half of the samples from there on, where the test
+/// samples of the data source begin.
 ///
 /// ```
 /// use crossburn_training::data::skin_lesions;
@@ -152,7 +152,7 @@ fn group_of(number: u64, draws: &mut Draws) -> usize {
 /// ```
 ///
 /// # Source
-/// The stand-in that this project takes for ISIC 2019, which FL-NAS (arXiv 2402.06696) measures fairness on; nothing of it is measured skin.
+/// A stand-in for ISIC 2019, on which FL-NAS (arXiv 2402.06696) measures fairness. No picture shows measured skin.
 pub fn skin_lesions(seed: u64, first: u64, count: usize) -> Samples {
     let numbers = first..first + count as u64;
     let label = |number: u64| (number % CLASSES.len() as u64) as u16;
@@ -161,7 +161,7 @@ pub fn skin_lesions(seed: u64, first: u64, count: usize) -> Samples {
         let mut draws = Draws::of_item(seed, "skin lesions", number);
         let group = group_of(number, &mut draws);
         let lesion = Lesion::draw(usize::from(label(number)), group, &mut draws);
-        // People differ, and light does.
+        // People and light differ.
         let shade = 0.85 + 0.3 * draws.uniform();
         let mut noise = vec![0.0f32; 3 * SIZE * SIZE];
         Philox::new(seed ^ path_hash("noise of skin lesions"), number).fill_normal(&mut noise);
@@ -198,7 +198,7 @@ mod tests {
     use super::*;
     use crate::data::DataSource;
 
-    /// Mean of the values of each sample, by the name of its group.
+    /// The mean value of each sample, with the name of its group.
     fn means(samples: &Samples) -> Vec<(String, f64)> {
         let Values::Floats(values) = &samples.values else {
             panic!("floats");
@@ -208,9 +208,9 @@ mod tests {
             let sum: f64 = values.iter().map(|value| f64::from(*value)).sum();
             sum / values.len() as f64
         };
-        let samples = values.chunks(3 * SIZE * SIZE).zip(&origins.samples);
+        let samples = values.chunks(3 * SIZE * SIZE).zip(origins.names());
         samples
-            .map(|(values, origin)| (origins.groups[origin.group as usize].clone(), mean(values)))
+            .map(|(values, name)| (name.to_string(), mean(values)))
             .collect()
     }
 

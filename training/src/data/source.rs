@@ -50,9 +50,9 @@ const KINDS: [Kind; 29] = [
     own::KIND,
 ];
 
-/// Where samples come from: `digits`, or a kind and its file or folder, such as `mnist:DIR` or `csv:FILE?label=COLUMN`.
+/// A source of samples: `digits`, or a kind with its file or folder, such as `mnist:DIR` or `csv:FILE?label=COLUMN`.
 ///
-/// `docs/recipes.md` describes every kind with its options. Naming a source reads no file.
+/// `docs/recipes.md` describes every kind with its options. Making a `DataSource` reads no file.
 ///
 /// ```
 /// use crossburn_training::data::DataSource;
@@ -64,15 +64,15 @@ const KINDS: [Kind; 29] = [
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DataSource {
-    /// As it is written.
+    /// The text as the user wrote it.
     text: String,
     kind: Kind,
     reader: Arc<dyn Reader>,
-    /// What its samples are given by, in place of what it holds.
+    /// The conventions in which its samples are given, instead of its own.
     conventions: Option<Arc<Conventions>>,
 }
 
-/// Two sources are the same where they are written the same.
+/// Two sources are equal if their texts are.
 impl PartialEq for DataSource {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
@@ -81,10 +81,10 @@ impl PartialEq for DataSource {
 
 impl Eq for DataSource {}
 
-/// Samples to learn from and samples to judge by.
+/// Training and test samples.
 #[derive(Clone, Debug)]
 pub struct DataSplit {
-    /// Training samples, validation included.
+    /// Training samples, including those for validation.
     pub train: Samples,
     /// Test samples.
     pub test: Samples,
@@ -131,7 +131,7 @@ impl FromStr for DataSource {
     }
 }
 
-/// `digits, mnist:DIR, ... or folder:DIR`.
+/// The usages of all kinds in one line: `digits, mnist:DIR, ... or folder:DIR`.
 fn usages() -> String {
     let usages = KINDS.iter().map(|kind| kind.usage);
     let mut usages: Vec<&str> = usages.filter(|usage| !usage.is_empty()).collect();
@@ -170,7 +170,7 @@ impl DataSource {
         }
     }
 
-    /// The data of another program, which cannot be read here: what a recipe names that is trained with data of its own.
+    /// Data of another program, which cannot be read here. A recipe names this source if its network is trained with such data.
     pub fn own() -> Self {
         Self {
             text: own::KIND.name.to_string(),
@@ -180,7 +180,7 @@ impl DataSource {
         }
     }
 
-    /// The names of the values of a sample, as the columns of a table; none where values have no names.
+    /// The names of the values of a sample, such as the columns of a table; empty if values have no names.
     ///
     /// # Errors
     /// A file that cannot be read.
@@ -188,7 +188,7 @@ impl DataSource {
         self.reader.columns()
     }
 
-    /// The same source whose samples are given as a network has learned them: see [`Samples::following`].
+    /// The same source, but its samples are given in the conventions that a network has learned; see [`Samples::following`].
     #[must_use]
     pub fn following(self, conventions: Conventions) -> Self {
         Self {
@@ -197,10 +197,10 @@ impl DataSource {
         }
     }
 
-    /// The same source whose networks see `(x - mean) / std`: as if its options said `mean=MEAN&std=STD`, numbers with commas.
+    /// The same source, normalized to `(x - mean) / std`, as if its options were `mean=MEAN&std=STD`. Several numbers are separated by commas.
     ///
     /// # Errors
-    /// [`TrainingError::SourceOption`] for a source that has other numbers already or takes none, and for what are no numbers.
+    /// [`TrainingError::SourceOption`] for a source that has other numbers already or accepts none, and for texts that are no numbers.
     ///
     /// ```
     /// use crossburn_training::data::DataSource;
@@ -229,10 +229,10 @@ impl DataSource {
         self.with_options(&options)
     }
 
-    /// The same source with these options beside its own, such as `fold=0&folds=4`.
+    /// The same source with further options, such as `fold=0&folds=4`.
     ///
     /// # Errors
-    /// Those of parsing: an option that it has already, or does not have.
+    /// As for parsing: an option that the source has already, or does not know.
     pub fn with_options(&self, options: &str) -> Result<Self, TrainingError> {
         let joint = if self.text.contains('?') { '&' } else { '?' };
         let text = format!("{}{joint}{options}", self.text);
@@ -243,70 +243,69 @@ impl DataSource {
         })
     }
 
-    /// Whether its text says mean and std.
+    /// Whether its text gives mean and std.
     pub fn is_normalized(&self) -> bool {
         self.reader.normalizes()
     }
 
-    /// The name of its kind: what stands before the colon, such as `mnist`.
+    /// The name of its kind: the text before the colon, such as `mnist`.
     pub fn kind(&self) -> &'static str {
         self.kind.name
     }
 
-    /// Number of classes of its samples. Where that is not fixed by the kind, labels or names of folders are read, but no
-    /// samples.
+    /// Number of classes of its samples. If the kind does not fix it, labels or names of folders are read, but no samples.
     ///
     /// # Errors
-    /// A file that is not there, or labels that cannot be used.
+    /// A missing file, or unusable labels.
     pub fn classes(&self) -> Result<usize, TrainingError> {
         self.reader.classes()
     }
 
-    /// The files that its training samples are read from, in order; none for the procedural set.
+    /// The files that its training samples are read from, in order; empty for a procedural set.
     ///
     /// # Errors
-    /// A file that is not there.
+    /// A missing file.
     pub fn training_files(&self) -> Result<Vec<PathBuf>, TrainingError> {
         self.reader.files(Part::Train)
     }
 
-    /// The files that its test samples are read from, in order; none for the procedural set.
+    /// The files that its test samples are read from, in order; empty for a procedural set.
     ///
     /// # Errors
-    /// A file that is not there.
+    /// A missing file.
     pub fn test_files(&self) -> Result<Vec<PathBuf>, TrainingError> {
         self.reader.files(Part::Test)
     }
 
-    /// What of its files was left out of the samples that were read last, and why, in one line; `None` where nothing was.
+    /// How many samples of its files were left out when they were last read, and why, as one line; `None` if none were.
     pub fn left_out(&self) -> Option<String> {
         self.reader.left_out()
     }
 
-    /// How the images were prepared that were read last, one step after the other, in one line, with what was decided by their values; of
-    /// procedural images how those of `seed` are. `None` where a file's values are taken as they are, and before files were read.
+    /// How the images that were read last were prepared, step by step, as one line, with the choices that depend on their values; for procedural
+    /// images, how those of `seed` are. `None` if the values of a file are used unchanged, and before files are read.
     pub fn steps(&self, seed: u64) -> Option<String> {
         self.reader.steps(seed)
     }
 
-    /// How the slices of brains are prepared that its samples are, and whether their intensities are reversed, which may take reading the training
-    /// samples of `seed`, but for a source whose [`following`](Self::following) conventions say it; `None` of other samples.
+    /// How its slices of brains are prepared, and whether their intensities are reversed; `None` for other samples. This may read the training
+    /// samples of `seed`, unless the conventions given to [`following`](Self::following) say it.
     pub fn slices(&self, seed: u64) -> Option<(Chain, Result<bool, TrainingError>)> {
         let learned = self.conventions.as_ref();
         let reversed = learned.and_then(|conventions| conventions.reversed);
         self.reader.slices(seed, reversed)
     }
 
-    /// How the signals were filtered that its samples are segments of; `None` of other samples, and where nobody knows.
+    /// How the signals that its samples are cut from were filtered; `None` for other samples, and if that is unknown.
     pub fn filter(&self) -> Option<SegmentFilter> {
         self.reader.filter()
     }
 
-    /// The first `train` training and `test` test samples; all that there are (of the digits 6,000 and 2,000) where absent.
-    /// `seed` draws the procedural set; files do not depend on it.
+    /// The first `train` training and `test` test samples. If a number is absent: all samples, or 6,000 and 2,000 digits. `seed` draws procedural
+    /// sets; files do not depend on it.
     ///
     /// # Errors
-    /// More samples than there are, none, or a file that cannot be used.
+    /// If there are fewer samples than asked for, or none, or if a file cannot be used.
     pub fn load(
         &self,
         seed: u64,
@@ -320,28 +319,28 @@ impl DataSource {
         })
     }
 
-    /// The first training samples, validation included. Test samples are not kept, and of the kinds `digits`, `mnist` and
-    /// `cifar10` not read.
+    /// The first training samples, including those for validation. Test samples are not kept; the kinds `digits`, `mnist` and `cifar10` do not even
+    /// read them.
     ///
     /// # Errors
-    /// Fewer samples than the least that is wanted, none, or a file that cannot be used.
+    /// If there are fewer samples than the least that is wanted, or none, or if a file cannot be used.
     pub fn training_samples(&self, seed: u64, amount: Amount) -> Result<Samples, TrainingError> {
         self.part(Part::Train, seed, amount)
     }
 
-    /// The first test samples. Training samples are not kept, and of the kinds `digits`, `mnist` and `cifar10` not read; the
-    /// other kinds take the normalization from them.
+    /// The first test samples. Training samples are not kept; the kinds `digits`, `mnist` and `cifar10` do not even read them. The other kinds
+    /// need them for the normalization.
     ///
     /// # Errors
-    /// Fewer samples than the least that is wanted, none, or a file that cannot be used.
+    /// If there are fewer samples than the least that is wanted, or none, or if a file cannot be used.
     pub fn test_samples(&self, seed: u64, amount: Amount) -> Result<Samples, TrainingError> {
         self.part(Part::Test, seed, amount)
     }
 
-    /// Refuses a source of samples, and texts of files that cannot be used.
+    /// Refuses a source of samples, and files whose texts cannot be used.
     ///
     /// # Errors
-    /// [`TrainingError::Content`], or what is wrong with a file, with its line.
+    /// [`TrainingError::Content`], or the problem of a file, with its line.
     pub fn check_corpus(&self) -> Result<(), TrainingError> {
         match self.reader.check_corpus()? {
             true => Ok(()),
@@ -357,7 +356,7 @@ impl DataSource {
         }
     }
 
-    /// The texts to learn from; `seed` draws procedural ones.
+    /// The texts to learn from. `seed` draws procedural texts.
     ///
     /// # Errors
     /// Those of [`check_corpus`](Self::check_corpus).
@@ -366,7 +365,7 @@ impl DataSource {
         corpus.ok_or_else(|| self.no_text())
     }
 
-    /// The texts that were kept apart.
+    /// The texts for testing.
     ///
     /// # Errors
     /// Those of [`check_corpus`](Self::check_corpus).
@@ -380,7 +379,7 @@ impl DataSource {
         self.first(part, set, amount)
     }
 
-    /// The first samples of `set`, as many as are wanted.
+    /// The first samples of `set`, as many as `amount` says.
     fn first(&self, part: Part, set: Samples, amount: Amount) -> Result<Samples, TrainingError> {
         let available = set.len();
         let set = match amount.count(part, &self.text, available, available)? {
@@ -450,7 +449,7 @@ mod tests {
         ] {
             let source = text.parse::<DataSource>().unwrap();
             assert_eq!((source.kind(), source.to_string().as_str()), (kind, text));
-            // A name may stand alone and with an argument, each once.
+            // Each name may occur alone once, and with an argument once.
             let fits =
                 |known: &&Kind| known.name == kind && known.takes_argument() == text.contains(':');
             let named: Vec<&Kind> = KINDS.iter().filter(fits).collect();
@@ -545,7 +544,7 @@ mod tests {
             [record(4), record(5), record(6)].concat(),
         )
         .unwrap();
-        // There are no training images.
+        // Without training images, test images can still be loaded.
         let test = |amount| source.test_samples(1, amount).map(|set| set.labels);
         assert_eq!(test(Amount::ALL).unwrap(), [4, 5, 6]);
         assert_eq!(test(Amount::up_to(2)).unwrap(), [4, 5]);

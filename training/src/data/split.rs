@@ -1,4 +1,4 @@
-//! Which samples of one set are its test samples.
+//! Splits one set into training and test samples.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::Origins;
 use super::options::Options;
 use crate::TrainingError;
 
-/// Options that say how a set is split.
+/// Options of the split.
 pub(super) const OPTIONS: &[&str] = &["test_share", "split_seed", "folds", "fold"];
 
 /// How a set is split.
@@ -16,16 +16,16 @@ pub(super) const OPTIONS: &[&str] = &["test_share", "split_seed", "folds", "fold
 pub(super) struct Split {
     /// Which samples are test samples.
     pub(super) tests: Tests,
-    /// Which samples they are, and in which order all samples stand.
+    /// Seed of the choice of test samples, and of the order of all samples.
     pub(super) seed: u64,
 }
 
 /// Which samples of a set are its test samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Tests {
-    /// A share of them, above 0 and below 1.
+    /// This share of the samples, above 0 and below 1.
     Share(f64),
-    /// One of several folds, which hold about as many samples of every class.
+    /// One of several folds. Each fold has about as many samples of every class.
     Fold { number: usize, of: usize },
 }
 
@@ -61,10 +61,10 @@ impl Split {
         })
     }
 
-    /// The numbers of training and of test samples of a set, each in random order.
+    /// The indices of training and of test samples, each in random order.
     ///
-    /// Every class has the same share of test samples, as nearly as whole samples allow, and keeps a training sample where test
-    /// samples are a share. All samples of a group are on one side.
+    /// Every class has the same share of test samples, as closely as whole samples allow. If a share is asked for, every class keeps at least one
+    /// training sample. All samples of a group are on one side.
     pub(super) fn parts(
         &self,
         labels: &[u16],
@@ -94,12 +94,12 @@ impl Split {
 }
 
 impl Split {
-    /// The numbers of training and of test samples of a set, where no group, such as a patient, is on both sides. The groups of each side stand in
-    /// random order, the samples of a group in the order of their recording, so that the last training samples, which validate, are of other
-    /// groups than the first.
+    /// The indices of training and of test samples, where no group, such as a patient, is on both sides. The groups of each side are in random
+    /// order, the samples of a group in the order of their recording. The last training samples, which are used for validation, are therefore of
+    /// other groups than the first.
     ///
     /// # Errors
-    /// [`TrainingError::Data`] that names `place` where there are too few patients.
+    /// [`TrainingError::Data`] that names `place`, if there are too few patients.
     pub(super) fn by_patient(
         &self,
         place: &str,
@@ -125,7 +125,7 @@ impl Split {
 
 /// Whether each sample is a test sample, class by class.
 fn of_singles(share: f64, order: &[usize], labels: &[u16], counts: &[usize]) -> Vec<bool> {
-    // What rounding gives or takes passes on to the next class.
+    // The error of rounding is carried over to the next class.
     let (mut seen, mut taken) = (0, 0);
     let mut left: Vec<usize> = Vec::with_capacity(counts.len());
     for count in counts {
@@ -146,8 +146,8 @@ fn of_singles(share: f64, order: &[usize], labels: &[u16], counts: &[usize]) -> 
     tested
 }
 
-/// Whether each sample is a test sample: a group is, where that brings the numbers of test samples per class nearer to
-/// their shares, by the sum of squared distances.
+/// Whether each sample is a test sample. A group is tested if that brings the numbers of test samples per class closer to their shares, by the
+/// sum of squared distances.
 fn of_groups(
     share: f64,
     order: &[usize],
@@ -182,7 +182,7 @@ fn of_groups(
     tested
 }
 
-/// The fold of each sample: class by class, one sample to each fold in turn.
+/// The fold of each sample. Within a class, samples go to the folds in turn.
 fn folds_of_singles(folds: usize, order: &[usize], labels: &[u16], classes: usize) -> Vec<usize> {
     let mut by_class = vec![Vec::new(); classes];
     for index in order {
@@ -195,8 +195,8 @@ fn folds_of_singles(folds: usize, order: &[usize], labels: &[u16], classes: usiz
     fold
 }
 
-/// The fold of each sample: the largest groups first, each to the fold that it brings nearest to its share of every class, by the
-/// sum of squared distances.
+/// The fold of each sample. The largest groups go first. Each goes to the fold that it brings closest to its share of every class, by the sum of
+/// squared distances.
 fn folds_of_groups(
     folds: usize,
     order: &[usize],
@@ -231,7 +231,7 @@ fn folds_of_groups(
     fold
 }
 
-/// The samples of each group, groups and samples in the order in which `order` meets them.
+/// The samples of each group. Groups and samples are in the order in which they occur in `order`.
 fn members(order: &[usize], groups: &[String]) -> Vec<Vec<usize>> {
     let mut turns: BTreeMap<&str, usize> = BTreeMap::new();
     let mut members: Vec<Vec<usize>> = Vec::new();
@@ -245,7 +245,7 @@ fn members(order: &[usize], groups: &[String]) -> Vec<Vec<usize>> {
     members
 }
 
-/// How many of the samples `members` each class has.
+/// The number of samples of each class among `members`.
 fn of_class(members: &[usize], labels: &[u16]) -> BTreeMap<usize, usize> {
     let mut of_class = BTreeMap::new();
     for index in members {
@@ -254,8 +254,8 @@ fn of_class(members: &[usize], labels: &[u16]) -> BTreeMap<usize, usize> {
     of_class
 }
 
-/// Puts samples of one group together: groups in the order in which `indices` meet them, the samples of a group in the order of their
-/// recording. Samples whose origins nobody knows stay where they are.
+/// Puts the samples of each group together. Groups are in the order in which they occur in `indices`, samples of a group in the order of their
+/// recording. Without origins nothing changes.
 pub(super) fn by_group(indices: &mut [usize], origins: Option<&Origins>) {
     let Some(origins) = origins else {
         return;
@@ -289,7 +289,7 @@ mod tests {
         seed: 0,
     };
 
-    /// Numbers of samples of each class.
+    /// The number of samples of each class among `indices`.
     fn counts(indices: &[usize], labels: &[u16], classes: usize) -> Vec<usize> {
         let of = |class| {
             indices
@@ -309,7 +309,7 @@ mod tests {
         let mut all = [train.clone(), test].concat();
         all.sort_unstable();
         assert_eq!(all, (0..100).collect::<Vec<_>>());
-        // The last training samples, which validate, are of several classes.
+        // The last training samples, which are used for validation, are of several classes.
         assert!(
             counts(&train[60..], &labels, 3)
                 .iter()
@@ -319,12 +319,12 @@ mod tests {
 
     #[test]
     fn small_classes_share_what_rounding_leaves() {
-        // A thousand classes of two samples: 400 of the 2,000 samples are test samples, none empties a class.
+        // A thousand classes of two samples: 400 of 2,000 samples are tested, and every class keeps a training sample.
         let labels: Vec<u16> = (0..2000).map(|i| i / 2).collect();
         let (train, test) = FIFTH.parts(&labels, 1000, None);
         assert_eq!(test.len(), 400);
         assert!(counts(&train, &labels, 1000).iter().all(|count| *count > 0));
-        // A class of one sample trains.
+        // The class with one sample is not tested.
         let (train, test) = FIFTH.parts(&[0, 0, 0, 0, 1], 2, None);
         assert_eq!((test.len(), train.contains(&4)), (1, true));
     }
@@ -357,7 +357,7 @@ mod tests {
         let all: Vec<usize> = (0..labels.len()).collect();
         let (all, test) = (counts(&all, &labels, 2), counts(&test, &labels, 2));
         for class in 0..2 {
-            // At most a group of 14 samples away from a fifth.
+            // A group of at most 14 samples may be too many or too few for a fifth.
             let share = all[class] as f64 / 5.0;
             assert!(
                 (test[class] as f64 - share).abs() < 14.0,

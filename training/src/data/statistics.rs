@@ -4,26 +4,26 @@ use rayon::prelude::*;
 
 use super::{Normalization, Sample, Values};
 
-/// Samples that are summed at a time: the sums of the same samples in the same order on every machine.
+/// Samples that are summed at a time. The number is fixed, so that the order of sums is the same on every machine.
 const AT_ONCE: usize = 256;
-/// Sums that are held at a time, each of [`AT_ONCE`] samples: a set may be larger than memory.
+/// Sums that are held at a time, each of [`AT_ONCE`] samples. A set may be larger than memory.
 const SUMS_AT_ONCE: usize = 256;
 
-/// What has a mean and a standard deviation of its own.
+/// Which values share a mean and a standard deviation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scale {
-    /// Every channel.
+    /// All values of a channel.
     PerChannel,
-    /// Every value of a sample, as the columns of a table.
+    /// Each value of a sample has its own, as for the columns of a table.
     PerValue,
 }
 
-/// The normalization that gives `values`, samples of `shape`, mean 0 and standard deviation 1.
+/// The normalization by which `values`, samples of `shape`, have mean 0 and standard deviation 1.
 ///
-/// The standard deviation is that of the population (divided by the number of values). What is constant has 1 in its place.
+/// The standard deviation is that of the population (divided by the number of values). For constant values it is 1.
 pub(super) fn normalization(values: &Values, shape: [usize; 3], scale: Scale) -> Normalization {
     let len = shape.iter().product();
-    // Consecutive values of a sample that share a mean.
+    // The number of consecutive values of a sample that share a mean.
     let run = match scale {
         Scale::PerChannel => shape[1] * shape[2],
         Scale::PerValue => 1,
@@ -50,14 +50,14 @@ pub(super) fn normalization(values: &Values, shape: [usize; 3], scale: Scale) ->
 /// All samples.
 struct All<'a> {
     values: &'a Values,
-    /// Values of a sample.
+    /// Number of values of one sample.
     len: usize,
     count: usize,
 }
 
 impl All<'_> {
-    /// The sums of all samples: `of` adds one sample to the sums of [`AT_ONCE`], `add` the sums of one run of values to those of the
-    /// samples before, in order. There are `runs` of them.
+    /// The sums over all samples, for each of `runs` runs of values. `of` sums [`AT_ONCE`] samples, and `add` adds the result to the sums of the
+    /// samples before, in order.
     fn sums<T: Copy + Default + Send + Sync>(
         &self,
         runs: usize,
@@ -86,14 +86,14 @@ impl All<'_> {
     }
 }
 
-/// Mean and standard deviation of every run, of bytes as numbers from 0 to 1. Exact before the last division.
+/// Mean and standard deviation of each run of bytes, as numbers from 0 to 1. The sums are exact; only the last division rounds.
 fn of_bytes(all: &All<'_>, run: usize) -> Vec<(f64, f64)> {
     let of = |sums: &mut [(u64, u64)], sample: Sample<'_>| {
         let Sample::Bytes(sample) = sample else {
             return;
         };
         for (sums, run) in sums.iter_mut().zip(sample.chunks_exact(run)) {
-            // Sums of 32 bits hold 2^16 squares of bytes, and are added by vectors.
+            // A 32-bit sum can hold 2^16 squares of bytes, and vector instructions add it fast.
             for few in run.chunks(1 << 16) {
                 let sum: u32 = few.iter().map(|byte| u32::from(*byte)).sum();
                 let squares: u32 = few.iter().map(|b| u32::from(*b) * u32::from(*b)).sum();
@@ -110,7 +110,7 @@ fn of_bytes(all: &All<'_>, run: usize) -> Vec<(f64, f64)> {
         .map(|(sum, squares)| {
             let (mean, square) = (sum as f64 / count, squares as f64 / count);
             let variance = (square - mean * mean).max(0.0);
-            // A constant has no variance but for the rounding of its square.
+            // The variance of a constant is 0, except for the rounding of its square.
             let std = if variance < 1e-9 {
                 0.0
             } else {
@@ -121,7 +121,7 @@ fn of_bytes(all: &All<'_>, run: usize) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// Mean and standard deviation of every run.
+/// Mean and standard deviation of each run of floats.
 fn of_floats(all: &All<'_>, run: usize) -> Vec<(f64, f64)> {
     let count = (all.count * run) as f64;
     let mean: Vec<f64> = sums(all, run, |_, value| f64::from(value))
@@ -132,7 +132,7 @@ fn of_floats(all: &All<'_>, run: usize) -> Vec<(f64, f64)> {
         Sample::Floats(floats) => floats.iter().step_by(run).copied().collect(),
         Sample::Bytes(_) => Vec::new(),
     };
-    // Exactly 0 for a constant, whatever the mean was rounded to.
+    // Exactly 0 for a constant, even if its mean was rounded.
     let differs = sums(all, run, |index, value| {
         f64::from(u8::from(value != first[index]))
     });
@@ -149,7 +149,7 @@ fn of_floats(all: &All<'_>, run: usize) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// The sum over all samples of `term` of every run's number and values.
+/// The sum of `term` over all samples, for each run. `term` gets the number of the run and a value.
 fn sums(all: &All<'_>, run: usize, term: impl Fn(usize, f32) -> f64 + Sync) -> Vec<f64> {
     let of = |sums: &mut [f64], sample: Sample<'_>| {
         let Sample::Floats(sample) = sample else {
@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(found.std, [1.0, 1.0, 1e6]);
         let together = normalization(&values, [1, 1, 3], Scale::PerChannel);
         assert_eq!((together.mean.len(), together.std.len()), (1, 1));
-        // A constant whose mean over 1,000 rows is rounded, and one whose deviation is below the smallest 32-bit float.
+        // A constant whose mean over 1,000 rows is rounded, and one whose deviation is smaller than any 32-bit float.
         let rows = [0.1f32, 1e-40].repeat(999);
         let values = Values::Floats([rows, vec![0.1, 2e-40]].concat());
         let found = normalization(&values, [1, 1, 2], Scale::PerValue);
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn sums_that_are_held_some_at_a_time_are_those_of_all() {
-        // More samples than are summed before sums are let go. Halves add up exactly: 0, 1/2, 1, 3/2, and so on again.
+        // More samples than are summed before sums are dropped. Sums of halves are exact: 0, 1/2, 1, 3/2, and so on again.
         let count = 3 * AT_ONCE * SUMS_AT_ONCE / 2;
         let floats = (0..count).map(|i| (i % 4) as f32 / 2.0).collect();
         let found = normalization(&Values::Floats(floats), [1, 1, 1], Scale::PerValue);

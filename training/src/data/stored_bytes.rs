@@ -1,4 +1,4 @@
-//! Bytes that stay in their file and are read where they lie.
+//! Bytes that stay in their file and are read from there.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -9,16 +9,16 @@ use std::time::SystemTime;
 
 use crate::TrainingError;
 
-/// A file that is read at offsets, from any thread, and left alone by others meanwhile.
+/// A file that any thread may read at any offset, and that no other program should change meanwhile.
 ///
-/// Reading is preferred to mapping the file into memory: of a file that another program cuts, a read says so, while a map ends the process.
+/// The file is read rather than mapped into memory. If another program cuts the file, a read reports an error, but a map ends the process.
 #[derive(Debug)]
 pub(super) struct StoredBytes {
     path: PathBuf,
     file: File,
-    /// Length and time of the last change when it was opened.
+    /// Length, and time of the last change, when it was opened.
     opened: (u64, Option<SystemTime>),
-    /// Why a read has failed.
+    /// The reason why a read failed.
     failure: OnceLock<String>,
 }
 
@@ -32,7 +32,7 @@ impl StoredBytes {
         Self::of(path, file)
     }
 
-    /// `file`, which was opened at `path`.
+    /// The open `file` of `path`.
     ///
     /// # Errors
     /// [`TrainingError::Read`].
@@ -51,8 +51,8 @@ impl StoredBytes {
         self.opened.0
     }
 
-    /// Fills `bytes` with those from `at` on. Where they cannot be read they are zeros, and [`check_read`](Self::check_read) says why
-    /// from then on.
+    /// Fills `bytes` with those from offset `at` on. If they cannot be read they become zeros, and [`check_read`](Self::check_read) fails from then
+    /// on.
     pub(super) fn read(&self, at: u64, bytes: &mut [u8]) {
         if let Err(cause) = read_exact_at(&self.file, bytes, at) {
             bytes.fill(0);
@@ -60,7 +60,7 @@ impl StoredBytes {
         }
     }
 
-    /// A reader of the bytes in `range`, which must lie in the file.
+    /// A reader of the bytes in `range`, which must be within the file.
     pub(super) fn reader(&self, range: Range<u64>) -> impl Read + '_ {
         Reader {
             file: &self.file,
@@ -68,7 +68,7 @@ impl StoredBytes {
         }
     }
 
-    /// Refuses a file of which a part could not be read, and one that was changed since it was opened.
+    /// Fails if a part of the file could not be read, or if the file was changed since it was opened.
     ///
     /// # Errors
     /// [`TrainingError::Data`] that names the file.
@@ -104,7 +104,7 @@ fn state(metadata: &Metadata) -> (u64, Option<SystemTime>) {
     (metadata.len(), metadata.modified().ok())
 }
 
-/// Reads bytes one after the other.
+/// Reads the bytes of a range, one after the other.
 struct Reader<'a> {
     file: &'a File,
     range: Range<u64>,
@@ -160,13 +160,13 @@ mod tests {
         stored.reader(20..50).read_to_end(&mut some).unwrap();
         assert_eq!(some, all[20..50]);
         stored.check_read().unwrap();
-        // Another file in its place is another file: this one is still there.
+        // If another file takes its name, the opened file still exists.
         let other = folder.path().join("other");
         std::fs::write(&other, [9; 100]).unwrap();
         std::fs::rename(&other, &path).unwrap();
         assert_eq!(read(90), all[90..]);
         stored.check_read().unwrap();
-        // The new one is cut.
+        // The new file is cut.
         let stored = StoredBytes::open(&path).unwrap();
         let file = File::options().write(true).open(&path).unwrap();
         file.set_len(95).unwrap();
@@ -177,7 +177,7 @@ mod tests {
         stored.read(90, &mut bytes);
         assert_eq!(bytes, [0; 10]);
         file.set_len(100).unwrap();
-        // What was read as zeros stays an error.
+        // After zeros were given, the error remains.
         let message = stored.check_read().unwrap_err().to_string();
         assert!(message.contains("opened: failed to fill"), "{message}");
     }

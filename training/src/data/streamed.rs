@@ -10,32 +10,32 @@ use super::layout::channels_first;
 use super::{DataSplit, Sample, Values};
 use crate::TrainingError;
 
-/// Sets of at least so many bytes are streamed where nothing else is asked for: those of a file of arrays, and those of the decoded
-/// images of a folder.
+/// Sets of at least this many bytes are streamed if the option is not given. For an array this is the size of the file, for a folder that of the
+/// decoded images.
 const LARGE: u64 = 1 << 30;
-/// The most bytes of decoded images that one folder keeps.
+/// Most bytes of decoded images that are kept for one folder.
 pub(super) const MOST_KEPT: usize = 1 << 30;
 
 /// The option that says whether samples stay in their files.
 pub(super) const OPTIONS: &[&str] = &["stream"];
 
-/// Whether a set of `bytes` is streamed, where `asked` is what its option says.
+/// Whether a set of `bytes` is streamed. `asked` is the value of the option.
 pub(super) fn is_streamed(bytes: u64, asked: Option<bool>) -> bool {
     asked.unwrap_or(bytes >= LARGE)
 }
 
-/// Elements that must be put in order before they can be used.
+/// Why an array cannot be streamed whose elements must be put in order first, and the remedy.
 pub(super) const OUT_OF_ORDER: [&str; 2] = [
     "an array of text, in Fortran order or of the other byte order",
     "save it again with numpy.ascontiguousarray",
 ];
-/// Elements that must be unpacked before they can be used.
+/// Why an array cannot be streamed whose elements must be unpacked first, and the remedy.
 pub(super) const PACKED: [&str; 2] = [
     "a packed array",
     "save it with numpy.savez, which does not pack it",
 ];
 
-/// The error that samples at `place` were to be streamed that cannot: what they are, and how to save them.
+/// The error that the samples at `place` cannot be streamed: what they are, and how to save them instead.
 pub(super) fn refused(place: String, [what, remedy]: [&str; 2]) -> TrainingError {
     TrainingError::data(
         place,
@@ -44,12 +44,12 @@ pub(super) fn refused(place: String, [what, remedy]: [&str; 2]) -> TrainingError
     )
 }
 
-/// The parts of a set that stay in their files. A run asks for one part after the other, and to open a set looks at every sample.
+/// The parts of a set that stays in its files, once it was opened. A run asks for one part after the other, and opening reads every sample.
 #[derive(Debug, Default)]
 pub(super) struct Opened(Mutex<Option<DataSplit>>);
 
 impl Opened {
-    /// What `read` gives, or what it gave before where all samples stay in their files.
+    /// The result of `read`. If all samples stay in their files, it is kept and given again later.
     ///
     /// # Errors
     /// Those of `read`.
@@ -57,7 +57,7 @@ impl Opened {
         &self,
         read: impl FnOnce() -> Result<DataSplit, TrainingError>,
     ) -> Result<DataSplit, TrainingError> {
-        // Nothing is read under the lock: the threads that read may come here for another run.
+        // The lock is not held while reading: the threads that read may come here for another run.
         let kept = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(split) = kept().clone() {
             return Ok(split);
@@ -71,26 +71,26 @@ impl Opened {
     }
 }
 
-/// Samples in files, each of which is read when it is needed. A clone is cheap.
+/// Samples in files. Each is read when it is needed. A clone is cheap.
 #[derive(Clone, Debug)]
 pub struct Streamed {
     parts: Vec<Arc<Part>>,
-    /// Which samples of the parts these are.
+    /// The place of each sample among the parts.
     order: Arc<[Place]>,
-    /// Values of one sample.
+    /// Number of values of one sample.
     sample_len: usize,
 }
 
-/// A file or folder of samples.
+/// One source of samples: a file, a folder, or memory.
 #[derive(Debug)]
 enum Part {
     Array {
         array: Array,
-        /// How many channels come last in the file; `None` where they come first, as in samples.
+        /// Number of channels, if they come last in the file; `None` if they come first, as in samples.
         channels: Option<usize>,
     },
     Images(StreamedImages),
-    /// Samples in memory, which were joined with others that are not.
+    /// Samples in memory that were joined with samples in files.
     Held(Values),
 }
 
@@ -101,14 +101,14 @@ struct Place {
 }
 
 impl Streamed {
-    /// All samples of an array, which is read once to look at its values.
+    /// All samples of an array. The array is read once to check its values.
     ///
     /// # Errors
     /// Those of [`Array::check_values`].
     pub(super) fn array(array: Array, channels: Option<usize>) -> Result<Self, TrainingError> {
         array.check_values()?;
         let sample_len = array.sample_len();
-        // Samples without values are none, however many a header claims.
+        // Samples without values do not count, whatever number the header claims.
         let count = if sample_len > 0 { array.shape[0] } else { 0 };
         let part = Part::Array { array, channels };
         Ok(Self::new(part, count, sample_len))
@@ -129,7 +129,7 @@ impl Streamed {
         }
     }
 
-    /// `values`, samples of `sample_len` values, to be joined with others.
+    /// `values` in memory, samples of `sample_len` values, to be joined with samples in files.
     pub(super) fn of(values: Values, sample_len: usize) -> Self {
         match values {
             Values::Streamed(streamed) => streamed,
@@ -140,7 +140,7 @@ impl Streamed {
         }
     }
 
-    /// These samples, and then those of `other`, which have as many values of the same type.
+    /// These samples, followed by `other`, whose samples have as many values of the same type.
     pub(super) fn append(self, other: Self) -> Self {
         let before = self.parts.len();
         let later = other.order.iter().map(|place| Place {
@@ -164,7 +164,7 @@ impl Streamed {
         self.order.is_empty()
     }
 
-    /// Values of one sample.
+    /// Number of values of one sample.
     pub fn sample_len(&self) -> usize {
         self.sample_len
     }
@@ -178,8 +178,8 @@ impl Streamed {
         })
     }
 
-    /// Bytes of samples that are in memory: images that are kept, and samples that were joined with others that stay in a file. What the
-    /// operating system holds of a file is not counted: it lets that go when memory is short.
+    /// Bytes of samples in memory: kept images, and samples that were joined with others in files. The operating system's cache of a file does not
+    /// count, because it is dropped when memory is short.
     pub fn held_bytes(&self) -> usize {
         let held = self.parts.iter().map(|part| match &**part {
             Part::Array { array, .. } => array.held_bytes(),
@@ -190,7 +190,7 @@ impl Streamed {
         held.sum()
     }
 
-    /// Refuses samples of which one could no longer be read when it was needed.
+    /// Fails if a sample could no longer be read when it was needed.
     ///
     /// # Errors
     /// Those of [`StreamedImages::check_read`] and [`Array::check_read`].
@@ -229,13 +229,13 @@ impl Streamed {
         }
     }
 
-    /// The samples at `indices`, read over all cores.
+    /// The samples at `indices`, read on all cores.
     pub(super) fn samples(&self, indices: &[usize]) -> Vec<Sample<'_>> {
         let indices = indices.par_iter();
         indices.map(|index| self.sample(*index)).collect()
     }
 
-    /// The samples at `indices`, which stay where they are.
+    /// The samples at `indices`. They are not read.
     pub(super) fn gather(&self, indices: impl Iterator<Item = usize>) -> Self {
         Self {
             order: indices.map(|index| self.order[index]).collect(),
@@ -244,7 +244,7 @@ impl Streamed {
     }
 }
 
-/// The same samples in the same order, wherever they lie.
+/// Equal if both give the same samples in the same order, from any files.
 impl PartialEq for Streamed {
     fn eq(&self, other: &Self) -> bool {
         self.len() == other.len() && (0..self.len()).all(|i| self.sample(i) == other.sample(i))
@@ -259,8 +259,7 @@ pub(super) mod testing {
 
     use crate::data::{Augmentation, DataSplit, Samples, Values};
 
-    /// Asserts that samples that stay in their files are those that are loaded: values, split, order, normalization, digest and batches,
-    /// to the last bit.
+    /// Asserts that samples in files equal loaded ones to the last bit: values, split, order, normalization, digest and batches.
     pub(in crate::data) fn assert_same(loaded: &DataSplit, streamed: &DataSplit) {
         for (loaded, streamed) in [
             (&loaded.train, &streamed.train),
@@ -277,7 +276,7 @@ pub(super) mod testing {
             assert_eq!(loaded.normalization, streamed.normalization);
             assert_eq!(loaded.digest(), streamed.digest());
             assert_eq!(loaded.values.len(), streamed.values.len());
-            // Of those in files 1 GiB of 32-bit floats lies on a device at a time.
+            // Of samples in files, 1 GiB of 32-bit floats is on a device at a time.
             let most = (1 << 28) / streamed.sample_len();
             assert_eq!(
                 [loaded, streamed].map(Samples::held_at_once),

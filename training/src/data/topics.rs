@@ -1,11 +1,11 @@
-//! Procedural documents of some topics: what retrieval is learned and judged on where there is no file.
+//! Procedural documents on some topics, for learning and judging retrieval without a file.
 //!
 //! ```text
 //! title   4 to 7 of 200 names
-//! body    40 to 59 words: 90 % of them of 30 common words, by Zipf's law, the others of the 30 words of one of 50 topics
+//! body    40 to 59 words: 90 % from 30 common words, by Zipf's law; the others from the 30 words of one of 50 topics
 //! ```
 //!
-//! Documents are mostly the same words, so that their vectors lie close to each other; what tells them apart is in few of them.
+//! Documents consist mostly of the same words, so their vectors are close to each other. Few words tell two documents apart.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -23,18 +23,18 @@ pub(super) const KIND: Kind = Kind {
     open: |_| Ok(Arc::new(Topics)),
 };
 
-/// Documents to learn from and to be judged by.
+/// Number of training and of test documents.
 const DOCUMENTS: [u64; 2] = [2000, 1000];
-/// Where the documents of the test part start.
+/// The number of the first test document.
 const FIRST_TEST: u64 = 1 << 40;
 
 const TOPICS: usize = 50;
 const WORDS_OF_TOPIC: usize = 30;
 const COMMON: usize = 30;
 const NAMES: usize = 200;
-/// Words of a title: the least, and how many numbers there are from it on.
+/// Words of a title: the smallest number, and how many numbers are possible from there on.
 const TITLE: [usize; 2] = [4, 4];
-/// Words of a body, likewise.
+/// Words of a body: the smallest number, and how many numbers are possible.
 const BODY: [usize; 2] = [40, 20];
 /// The share of common words in a body.
 const COMMON_SHARE: f64 = 0.9;
@@ -78,15 +78,15 @@ impl Reader for Topics {
     }
 }
 
-/// One of `numbers` whole numbers, of which `least` is the first.
+/// Draws one of `numbers` whole numbers, the smallest of which is `least`.
 fn in_range(draws: &mut Draws, [least, numbers]: [usize; 2]) -> usize {
     least + draws.below(numbers)
 }
 
-/// The words of all documents of a seed: no word is of two kinds.
+/// The words of all documents of a seed. No word has two roles.
 struct Words {
     common: Vec<String>,
-    /// For every common word, the share of it and of those before it.
+    /// For every common word, the probability of it or of a word before it.
     up_to: Vec<f64>,
     names: Vec<String>,
     topics: Vec<Vec<String>>,

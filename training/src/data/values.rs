@@ -1,17 +1,17 @@
-//! The values of all samples: in memory, or in files that are read when they are needed.
+//! The values of all samples, in memory or in files that are read when needed.
 
 use std::borrow::Cow;
 
 use super::streamed::Streamed;
 
-/// The values of all samples, sample by sample, channel by channel, row by row.
+/// The values of all samples: sample by sample, channel by channel, row by row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
     /// Pixels of 8 bits.
     Bytes(Vec<u8>),
     /// Signals, features, and pixels of other types.
     Floats(Vec<f32>),
-    /// Either of them in files: a set may be larger than memory.
+    /// Either of the two, in files: a set may be larger than memory.
     Streamed(Streamed),
 }
 
@@ -48,7 +48,7 @@ impl Values {
         }
     }
 
-    /// Sample `index` of samples of `len` values.
+    /// Sample `index`, if each sample has `len` values.
     pub(super) fn sample(&self, index: usize, len: usize) -> Sample<'_> {
         match self {
             Self::Bytes(bytes) => Sample::Bytes(Cow::Borrowed(&bytes[index * len..][..len])),
@@ -57,7 +57,7 @@ impl Values {
         }
     }
 
-    /// The samples of `len` values at `indices`.
+    /// The samples at `indices`, if each sample has `len` values.
     pub(super) fn samples(&self, indices: &[usize], len: usize) -> Vec<Sample<'_>> {
         match self {
             Self::Streamed(streamed) => streamed.samples(indices),
@@ -65,7 +65,7 @@ impl Values {
         }
     }
 
-    /// A set of the samples of `len` values at `indices`; those of a file stay there.
+    /// The samples at `indices`, of `len` values each, as a set of their own. Samples in files stay there.
     pub(super) fn gather(&self, indices: &[usize], len: usize) -> Self {
         fn of<T: Copy>(values: &[T], indices: &[usize], len: usize) -> Vec<T> {
             let mut gathered = Vec::with_capacity(indices.len() * len);
@@ -81,7 +81,7 @@ impl Values {
         }
     }
 
-    /// The first `count` samples of `len` values, and the rest.
+    /// The first `count` samples of `len` values each, and the rest.
     pub(super) fn split_at(&self, count: usize, len: usize) -> (Self, Self) {
         match self {
             Self::Bytes(bytes) => {

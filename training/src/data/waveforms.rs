@@ -1,4 +1,4 @@
-//! A procedural set of signals: one period and more of a sine, a triangle or a square wave, with noise.
+//! A procedural set of signals: one to three periods of a sine, a triangle or a square wave, with noise.
 
 use std::f64::consts::TAU;
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use super::endless::Endless;
 use super::reader::Kind;
 use super::{Normalization, Samples, Values};
 
-/// Points of a signal.
+/// Number of points of a signal.
 const POINTS: usize = 128;
 /// The classes, in the order of the labels.
 const CLASSES: [&str; 3] = ["sine", "triangle", "square"];
-/// Standard deviation of the noise, of waves between -1 and 1.
+/// Standard deviation of the noise. Waves are between -1 and 1.
 const NOISE: f64 = 0.35;
 
 pub(super) const KIND: Kind = Kind {
@@ -22,7 +22,7 @@ pub(super) const KIND: Kind = Kind {
     open: |_| Ok(Arc::new(WAVEFORMS)),
 };
 
-/// The data source; at most 2 GB of values at once.
+/// The data source. It draws at most 2 GB of values at once.
 const WAVEFORMS: Endless = Endless {
     name: "waveforms",
     classes: CLASSES.len(),
@@ -36,11 +36,10 @@ const WAVEFORMS: Endless = Endless {
     slices: |(), _| None,
 };
 
-/// The signals `first..first + count` of the endless set `seed`: `[1, 1, 128]` each, of the classes sine, triangle and square in
-/// turn.
+/// The signals `first..first + count` of the endless set `seed`, `[1, 1, 128]` each. The classes sine, triangle and square take turns.
 ///
-/// Frequency (one to three periods), phase and height (0.5 to 1) are drawn for each; noise of standard deviation 0.35 covers
-/// what tells a triangle from a sine, so that the task is not trivial.
+/// Frequency (one to three periods), phase and height (0.5 to 1) are drawn for each signal. Noise of standard deviation 0.35 hides much of the
+/// difference between a triangle and a sine, so that the task is not trivial.
 ///
 /// ```
 /// use crossburn_training::data::waveforms;
@@ -110,7 +109,7 @@ mod tests {
             };
             let mean = signals.map(power).sum::<f64>() / 1000.0;
             let expected = 7.0 / 12.0 * square + NOISE * NOISE;
-            // The power of one signal varies by its height and by parts of a period: 1,000 of them by 1 % of it.
+            // The power of a signal depends on its height and on fractions of periods. For 1,000 signals it varies by 1 %.
             assert!(
                 (mean - expected).abs() < 0.04 * expected,
                 "{class} {mean} {expected}"

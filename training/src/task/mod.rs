@@ -70,6 +70,7 @@ pub use retrieval::{
     Distance, Embedded, Queries, Ranks, Retrieval, RetrievalConfig, Searched, Triplets,
 };
 pub use tally::{MeanTally, Tally};
+pub use unit::mean_direction;
 pub use verification::{
     Bias, Cleansed, Cleansing, Compared, CurvePoint, FaceOutput, FaceVectors, Faces, Head,
     Sampling, Verification, VerificationConfig, VerificationMetric, accuracy_by_folds,
@@ -207,6 +208,11 @@ pub trait Task: Clone + Debug + Send + Sync {
     fn charts(&self, tally: &Self::Tally) -> Vec<Chart> {
         let _ = tally;
         Vec::new()
+    }
+
+    /// The lines of [`charts`](Self::charts) for one chip, which a report draws beside those of the network. A task leaves out bands that take long.
+    fn charts_of_chip(&self, tally: &Self::Tally) -> Vec<Chart> {
+        self.charts(tally)
     }
 
     /// Whether [`flips`](Self::flips) is offered.

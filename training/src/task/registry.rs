@@ -393,13 +393,19 @@ struct Bind<'a, W> {
 }
 
 impl<W: WithTask> Bind<'_, W> {
+    /// `network` with the activations of the recipe, whose weights fit the recipe.
+    fn checked<N: Network>(&self, network: N) -> Result<N, TrainingError> {
+        let network = self.recipe.quantization.activations(network);
+        self.recipe.check_weights(&network)?;
+        Ok(network)
+    }
+
     fn texts<L: CausalLanguageModel>(
         self,
         network: L,
         texts: Texts,
     ) -> Result<W::Output, TrainingError> {
-        let network = self.recipe.quantization.activations(network);
-        self.recipe.check_weights(&network)?;
+        let network = self.checked(network)?;
         Ok(self.work.run(network, texts))
     }
 }
@@ -413,8 +419,7 @@ impl<W: WithTask> WithNetwork for Bind<'_, W> {
 
     fn classifier<C: Classifier>(self, network: C) -> Self::Output {
         let model = &self.recipe.model;
-        let network = self.recipe.quantization.activations(network);
-        self.recipe.check_weights(&network)?;
+        let network = self.checked(network)?;
         match &self.recipe.task {
             TaskConfig::Classification {} => {
                 let graph = self.graph;
@@ -430,8 +435,7 @@ impl<W: WithTask> WithNetwork for Bind<'_, W> {
         let TaskConfig::ArrhythmiaDetection(config) = &self.recipe.task else {
             return self.classifier(network);
         };
-        let network = self.recipe.quantization.activations(network);
-        self.recipe.check_weights(&network)?;
+        let network = self.checked(network)?;
         let classes = Classes {
             model: &self.recipe.model,
             graph: self.graph,
@@ -441,8 +445,7 @@ impl<W: WithTask> WithNetwork for Bind<'_, W> {
 
     fn autoencoder<A: Autoencoder>(self, network: A) -> Self::Output {
         let model = &self.recipe.model;
-        let network = self.recipe.quantization.activations(network);
-        self.recipe.check_weights(&network)?;
+        let network = self.checked(network)?;
         match &self.recipe.task {
             TaskConfig::AnomalyDetection(config) => {
                 Ok(self.work.run(network, Anomalies { model, config }))
@@ -473,8 +476,7 @@ impl<W: WithTask> WithNetwork for Bind<'_, W> {
         else {
             return Err(self.recipe.task.other(model.name(), Family::Embedder));
         };
-        let network = self.recipe.quantization.activations(network);
-        self.recipe.check_weights(&network)?;
+        let network = self.checked(network)?;
         let parts = Retrievals::new(config, head, self.device)?;
         Ok(self.work.run(network, parts))
     }
@@ -486,8 +488,7 @@ impl<W: WithTask> WithNetwork for Bind<'_, W> {
         else {
             return Err(self.recipe.task.other(model.name(), Family::Recognizer));
         };
-        let network = self.recipe.quantization.activations(network);
-        self.recipe.check_weights(&network)?;
+        let network = self.checked(network)?;
         Ok(self
             .work
             .run(network, Verifications::new(model, sizes, config)))

@@ -1,4 +1,4 @@
-//! Batch normalisation on the tape.
+//! Gradients of batch normalisation on the tape.
 
 use burn::backend::Autodiff;
 use burn::backend::autodiff::NodeId;
@@ -11,7 +11,7 @@ use burn::backend::tensor::FloatTensor;
 
 use super::backend::BatchNormKernel;
 
-/// Nodes of input and γ, mean, variance and ε.
+/// Nodes of the input and of γ; mean, variance and ε.
 type State<B> = (NodeId, NodeId, FloatTensor<B>, FloatTensor<B>, f64);
 
 #[derive(Debug)]
@@ -118,7 +118,7 @@ impl<B: BatchNormKernel, C: CheckpointStrategy> BatchNormKernel for Autodiff<B, 
         variance: FloatTensor<Self>,
         epsilon: f64,
     ) -> FloatTensor<Self> {
-        // Burn's own operations reach statistics that somebody trains.
+        // If the statistics are trained, Burn's own operations give their gradients.
         if mean.is_tracked() || variance.is_tracked() {
             return <Self as ModuleOps<Self>>::batch_norm(x, gamma, beta, mean, variance, epsilon);
         }

@@ -42,7 +42,7 @@ pub(crate) trait BatchNormKernel: Backend {
         (result.x_grad, result.gamma_grad, result.beta_grad)
     }
 
-    /// With given statistics.
+    /// The output with given statistics.
     fn batch_norm_fixed(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
@@ -140,7 +140,7 @@ impl Sizes {
         }
     }
 
-    /// `None` where the kernels do not apply: nothing to normalise, other types, or parameters of another length.
+    /// `None` if the kernels do not apply: no values, other types, or parameters of another length.
     fn of(x: &FlexTensor, others: &[&FlexTensor]) -> Option<Self> {
         let shape = x.shape();
         let [batch, channels, rest @ ..] = shape.as_slice() else {
@@ -154,7 +154,7 @@ impl Sizes {
         usable.then(|| Self::new(*batch, *channels, pixels))
     }
 
-    /// Whether a channel's run of pixels is too short to fill vectors.
+    /// Whether a channel has too few pixels to fill vectors.
     fn narrow(&self) -> bool {
         self.pixels < 32
     }

@@ -1,7 +1,7 @@
-//! Batch normalisation of channels with few pixels or one: the values of an image are columns, in the lanes of vectors.
+//! Batch normalisation of channels with one or few pixels: the values of an image are columns, in the lanes of vectors.
 //!
-//! Sums of a column run down the images. Images are cut into parts by shape alone; every part sums in 32 bits, and the
-//! parts are added in order in 64.
+//! A column is summed over the images. Images are cut into parts by shape alone. Each part is summed in 32 bits, and the parts are added in order in
+//! 64 bits.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -11,7 +11,7 @@ use super::planes::factors;
 use crate::fresh::zeros;
 use crate::norm::lanes::{inverse_deviation, mean_and_variance};
 
-/// Values of a part, and the most parts.
+/// Values of a part, and the largest number of parts.
 const PART: usize = 16 << 10;
 const PARTS: usize = 32;
 
@@ -21,21 +21,21 @@ impl Sizes {
         self.channels * self.pixels
     }
 
-    /// Values of the images of one part.
+    /// Number of values of one part, in whole images.
     fn part(&self) -> usize {
         let images = self.count as usize / self.pixels;
         let parts = (images * self.width() / PART).clamp(1, PARTS);
         images.div_ceil(parts) * self.width()
     }
 
-    /// A value of each channel for each of its columns.
+    /// Repeats a value of each channel for each of its columns.
     fn spread(&self, value: impl Fn(usize) -> f32) -> Vec<f32> {
         (0..self.width())
             .map(|column| value(column / self.pixels))
             .collect()
     }
 
-    /// Sums over the columns of each channel, from sums of two kinds of each part.
+    /// Adds up the two sums of each part over the columns of each channel.
     fn gather(&self, parts: &[Vec<f32>]) -> Vec<[f64; 2]> {
         let mut sums = vec![[0.0; 2]; self.channels];
         for part in parts {
@@ -50,7 +50,7 @@ impl Sizes {
     }
 }
 
-/// For each column `Σ w` and `Σ w (x - mean)`; `w` is the gradient, or the deviation itself where there is none.
+/// For each column `Σ w` and `Σ w (x - mean)`. `w` is the gradient if there is one, otherwise the deviation itself.
 struct Sums<'a> {
     input: &'a [f32],
     gradient: Option<&'a [f32]>,
@@ -116,7 +116,7 @@ fn sums(
     sizes.gather(&parts)
 }
 
-/// `out ← a out + b (x - mean) + c` for each column, with `a` absent for zero.
+/// `out ← a out + b (x - mean) + c` for each column; without `a`, the first term is zero.
 struct Combine<'a> {
     input: &'a [f32],
     out: &'a mut [f32],
@@ -208,7 +208,7 @@ pub(super) fn training(
     (output, mean, variance)
 }
 
-/// Writes the input gradient over `gradient`, gives the gradients of γ and β; `channels` are γ, mean and variance.
+/// Overwrites `gradient` with the input gradient, and gives the gradients of γ and β. `channels` are γ, mean and variance.
 pub(super) fn training_gradients(
     arch: Arch,
     sizes: Sizes,
@@ -259,7 +259,7 @@ pub(super) fn fixed(
     normalise(arch, sizes, input, [&mean, &scale, &offset])
 }
 
-/// Writes the input gradient over `gradient`; `channels` are γ and variance.
+/// Overwrites `gradient` with the input gradient. `channels` are γ and variance.
 pub(super) fn fixed_input_gradient(
     arch: Arch,
     sizes: Sizes,

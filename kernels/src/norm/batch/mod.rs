@@ -5,11 +5,10 @@
 //! | training, forward | reads `x` twice, writes the output | 1 |
 //! | training, backward | reads `x` and `g` twice, writes the input gradient over `g` | 1 |
 //!
-//! The floor is those bytes at memory bandwidth. The mean and the squared deviations of each run (a channel of an image)
-//! are taken while it is in the first-level cache, and merged over images in 64 bits: one pass, without a difference of
-//! large squares. Tried before: a channel as a whole, which reads memory once, was no faster on 64x32x32x32 values. Sums in
-//! closures handed to iterators made a step there 16 ms, plain loops 5 ms (separate runs on a shared machine).
-//! Channels with a few pixels or one ([`columns`]) are worked on across, with channels in the lanes of vectors.
+//! The floor is these bytes at memory bandwidth. The mean and the squared deviations of each run (a channel of an image) are computed while it is in the
+//! first-level cache, and merged over images in 64 bits. This needs one pass, and no difference of large squares. Taking a channel as a whole, which
+//! reads memory once, was no faster on 64x32x32x32 values. Sums in closures passed to iterators took 16 ms for a step there, plain loops take 5 ms
+//! (separate runs on a shared machine). Channels with one or few pixels ([`columns`]) are processed side by side, in the lanes of vectors.
 mod autodiff;
 mod backend;
 mod columns;
@@ -23,8 +22,8 @@ use burn::tensor::{DType, Tensor};
 
 use backend::BatchNormKernel;
 
-/// What [`BatchNorm::forward`] gives, faster: with the statistics of the batch on a training device, which also moves the
-/// running statistics, and with the running ones elsewhere or where the layer is frozen.
+/// The result of [`BatchNorm::forward`], computed faster. On a training device it uses the statistics of the batch and updates the running statistics.
+/// Elsewhere, or if the layer is frozen, it uses the running statistics.
 ///
 /// # Shapes
 ///
@@ -32,7 +31,7 @@ use backend::BatchNormKernel;
 ///
 /// # Panics
 ///
-/// As the layer does, where the input has not its number of channels.
+/// As the layer: if the input has another number of channels.
 ///
 /// # Example
 ///

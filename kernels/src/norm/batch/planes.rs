@@ -1,5 +1,5 @@
-//! Batch normalisation of channels with many pixels: sums of every run (a channel of an image) in the order of memory,
-//! then of the runs of each channel, then the output in the order of memory.
+//! Batch normalisation of channels with many pixels. First each run (a channel of an image) is summed in the order of memory, then the runs of each
+//! channel are added, then the output is computed in the order of memory.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -8,7 +8,7 @@ pub(in crate::norm) use super::backend::Sizes;
 use crate::fresh::zeros;
 use crate::norm::lanes::{Moments, affine, combine, inverse_deviation, products, scale};
 
-/// Values that a thread takes at once.
+/// Number of values that a thread takes at once.
 const GRAIN: usize = 32 << 10;
 
 impl Sizes {
@@ -20,7 +20,7 @@ impl Sizes {
         self.count as usize / self.pixels * self.channels
     }
 
-    /// What `work` gives for every run of `input`, in order; it gets the index of its first run and a few runs.
+    /// The results of `work` for every run of `input`, in order. `work` gets a few runs, and the index of the first.
     fn each<'a, R: Send>(
         &self,
         input: &'a [f32],
@@ -37,7 +37,7 @@ impl Sizes {
         result
     }
 
-    /// Calls `work` with the index of the first run of a few and those runs of `output` and `input`, which are written.
+    /// Calls `work` with a few runs of `output` and `input`, and the index of the first run.
     fn each_mut(
         &self,
         output: &mut [f32],
@@ -77,7 +77,7 @@ impl WithSimd for Statistics<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Vec<Moments> {
         let mut result = Vec::with_capacity(self.input.len() / self.sizes.pixels);
-        // A loop, not a closure, which may be compiled without the instructions of this function.
+        // A loop rather than a closure, because a closure may be compiled without the instructions of this function.
         for run in self.input.chunks_exact(self.sizes.pixels) {
             result.push(Moments::of(simd, run));
         }
@@ -124,13 +124,13 @@ pub(super) fn training(
     (output, mean, variance)
 }
 
-/// Sums of the gradient of some runs, and of its products with the deviations.
+/// For some runs, the sum of the gradient and the sum of its products with the deviations.
 struct Products<'a> {
     sizes: Sizes,
     first: usize,
     input: &'a [f32],
     gradient: &'a [f32],
-    /// Of each channel.
+    /// The mean of each channel.
     mean: &'a [f32],
 }
 
@@ -150,7 +150,7 @@ impl WithSimd for Products<'_> {
     }
 }
 
-/// For each run `Σ g` and `Σ g (x - μ)`, with one `mean` for each channel.
+/// `Σ g` and `Σ g (x - μ)` for each run, with one `mean` for each channel.
 pub(in crate::norm) fn products_of_runs(
     arch: Arch,
     sizes: Sizes,
@@ -174,7 +174,8 @@ fn sums(arch: Arch, sizes: Sizes, input: &[f32], mean: &[f32], gradient: &[f32])
     sizes.per_channel(&products_of_runs(arch, sizes, input, mean, gradient))
 }
 
-/// Factors of the gradient, of the deviation, and a constant, that make the input gradient; gradients of γ and β.
+/// The three numbers from which the input gradient is computed: the factor of the gradient, that of the deviation, and a constant. Then the gradients of
+/// γ and β.
 ///
 /// ```text
 /// ∂x = γ/s (g - mean(g) - d mean(g d) / s²),   s = √(σ² + ε),   d = x - μ
@@ -196,13 +197,13 @@ pub(super) fn factors(
     )
 }
 
-/// The input gradient of some runs, over that of the output.
+/// Computes the input gradient of some runs, which overwrites that of the output.
 struct Combine<'a> {
     sizes: Sizes,
     first: usize,
     input: &'a [f32],
     gradient: &'a mut [f32],
-    /// Of each channel, as are the factors.
+    /// The mean of each channel; the factors are per channel too.
     mean: &'a [f32],
     factors: &'a [[f32; 3]],
 }
@@ -227,8 +228,8 @@ impl WithSimd for Combine<'_> {
     }
 }
 
-/// Writes the input gradient over `gradient`, with one mean and one list of factors (of the gradient, of the deviation, and a constant) for
-/// each channel.
+/// Overwrites `gradient` with the input gradient. There is one mean for each channel, and one list of factors (of the gradient, of the deviation, and
+/// a constant).
 pub(in crate::norm) fn combine_runs(
     arch: Arch,
     sizes: Sizes,
@@ -249,7 +250,7 @@ pub(in crate::norm) fn combine_runs(
     });
 }
 
-/// Writes the input gradient over `gradient`, gives the gradients of γ and β; `channels` are γ, mean and variance.
+/// Overwrites `gradient` with the input gradient, and gives the gradients of γ and β. `channels` are γ, mean and variance.
 pub(super) fn training_gradients(
     arch: Arch,
     sizes: Sizes,
@@ -336,7 +337,7 @@ impl WithSimd for Scale<'_> {
     }
 }
 
-/// Writes the input gradient over `gradient`; `channels` are γ and variance.
+/// Overwrites `gradient` with the input gradient. `channels` are γ and variance.
 pub(super) fn fixed_input_gradient(
     arch: Arch,
     sizes: Sizes,

@@ -1,4 +1,4 @@
-//! Against sums in 64-bit floats, and against Burn's own layer on the tape.
+//! Compares with sums in 64-bit floats, and with Burn's own layer on the tape.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use burn::module::Module;
@@ -64,7 +64,7 @@ impl Case {
         (mean, variance.iter().map(|sum| sum / count).collect()).into()
     }
 
-    /// Output and gradients of x, γ and β, where the statistics depend on the input or are fixed.
+    /// Output and gradients of x, γ and β, with statistics that depend on the input or that are fixed.
     fn expected(&self, [mean, variance]: [&[f64]; 2], training: bool) -> [Vec<f64>; 4] {
         let inverse: Vec<f64> = variance
             .iter()
@@ -96,7 +96,7 @@ impl Case {
         ]
     }
 
-    /// Both ways of laying out the work, on every instruction set.
+    /// Checks both layouts of the work, with every instruction set.
     fn check(&self, tolerance: f64) {
         let (sizes, [mean, variance]) = (self.sizes(), self.statistics());
         let trained = self.expected([&mean, &variance], true);
@@ -178,8 +178,8 @@ fn parts_and_blocks_of_long_batches_add_up() {
     Case::new([3, 2, 9001], 0.0).check(2e-4);
 }
 
-/// A mean of a thousand deviations: E[x²] - E[x]² in 32 bits would have no digit left. The values themselves are known to
-/// 3e-5, the deviation is 0.58 and the mean comes back to 6e-5, which the tolerance allows for.
+/// The mean is a thousand times the deviation: E[x²] - E[x]² in 32 bits would lose all digits. The values themselves are exact to 3e-5, the deviation
+/// is 0.58 and the mean is found to 6e-5. The tolerance allows for this.
 #[test]
 fn a_large_mean_costs_no_digits_of_the_variance() {
     Case::new([16, 3, 64], 1000.0).check(1e-3);

@@ -1,7 +1,7 @@
-//! Group normalisation: `γ (x - μ) / √(σ² + ε) + β`, with mean and variance of a few neighbouring channels of one image.
+//! Group normalisation: `γ (x - μ) / √(σ² + ε) + β`, with mean and variance over a few neighbouring channels of one image.
 //!
-//! It reads and writes as much as batch normalisation does, and shares its loops: a run (a channel of an image) has the
-//! statistics of its group, where batch normalisation gives it those of its channel.
+//! It reads and writes as much as batch normalisation and shares its loops. A run (a channel of an image) uses the statistics of its group; in batch
+//! normalisation it uses those of its channel.
 #![allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
 
 #[cfg(test)]
@@ -23,7 +23,7 @@ use super::lanes::{Moments, inverse_deviation};
 use crate::flex::{FlexTensor, all_f32, dense, into_values, tensor, values};
 use crate::plain::sum_per_channel;
 
-/// What [`GroupNorm::forward`] gives, faster.
+/// The result of [`GroupNorm::forward`], computed faster.
 ///
 /// # Shapes
 ///
@@ -31,7 +31,7 @@ use crate::plain::sum_per_channel;
 ///
 /// # Panics
 ///
-/// As the layer does, where the input has not its number of channels.
+/// As the layer: if the input has another number of channels.
 ///
 /// # Example
 ///
@@ -158,7 +158,7 @@ impl GroupNormKernel for burn::backend::NdArray {}
 #[cfg(feature = "wgpu")]
 impl GroupNormKernel for burn::backend::Cube {}
 
-/// How channels of images are grouped.
+/// The grouping of channels.
 #[derive(Clone, Copy, Debug)]
 struct Groups {
     channels: usize,
@@ -167,8 +167,7 @@ struct Groups {
 }
 
 impl Groups {
-    /// `None` where the kernels do not apply: nothing to normalise, other types, parameters of another length, or channels
-    /// that do not divide into groups.
+    /// `None` if the kernels do not apply: no values, other types, parameters of another length, or channels that do not divide into groups.
     fn of(x: &FlexTensor, parameters: &[&FlexTensor], groups: usize) -> Option<Self> {
         let shape = x.shape();
         let [batch, channels, rest @ ..] = shape.as_slice() else {
@@ -180,7 +179,7 @@ impl Groups {
             .all(|parameter| parameter.shape().as_slice() == [channels]);
         let fits = fits && groups > 0 && channels.is_multiple_of(groups);
         let usable = shape.num_elements() > 0 && all_f32(parameters.iter().copied().chain([x]));
-        // One image of as many channels as there are runs: each run is a channel of its own.
+        // The runs as channels of one image: each run is a channel of its own.
         let runs = Sizes::new(1, batch * channels, rest.iter().product());
         (fits && usable).then_some(Self {
             channels,
@@ -189,23 +188,23 @@ impl Groups {
         })
     }
 
-    /// Channels of a group.
+    /// Number of channels of a group.
     fn width(&self) -> usize {
         self.channels / self.groups
     }
 
-    /// Values of a group.
+    /// Number of values of a group.
     fn count(&self) -> f64 {
         self.width() as f64 * self.runs.count
     }
 
-    /// One value for each run, from one for each group.
+    /// Repeats one value per group for each of its runs.
     fn of_group(&self, values: &[f32]) -> Vec<f32> {
         let runs = 0..self.runs.channels;
         runs.map(|run| values[run / self.width()]).collect()
     }
 
-    /// One value for each run, from one for each channel.
+    /// Repeats one value per channel for each of its runs.
     fn of_channel(&self, values: &[f32]) -> Vec<f32> {
         let runs = 0..self.runs.channels;
         runs.map(|run| values[run % self.channels]).collect()
@@ -222,7 +221,7 @@ impl Groups {
         groups.unzip()
     }
 
-    /// What [`planes::combine_runs`] makes the input gradient of each run from, and the gradients of γ and β.
+    /// The factors from which [`planes::combine_runs`] computes the input gradient of each run, and the gradients of γ and β.
     ///
     /// ```text
     /// ∂x = (γ g - mean(γ g) - d mean(γ g d) / s²) / s,   s = √(σ² + ε),   d = x - μ
@@ -321,7 +320,7 @@ impl GroupNormKernel for Flex {
 struct Normalisation;
 
 impl<B: GroupNormKernel> Backward<B, 3> for Normalisation {
-    /// Nodes of input and γ, mean, variance and ε.
+    /// Nodes of the input and of γ; mean, variance and ε.
     type State = (NodeId, NodeId, FloatTensor<B>, FloatTensor<B>, f64);
 
     fn backward(

@@ -1,4 +1,4 @@
-//! Against Burn's own layer, against the operations of other backends, and by hand.
+//! Compares with Burn's own layer, with the operations of other backends, and with results by hand.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use burn::module::Param;
@@ -16,7 +16,7 @@ fn run(
     forward: fn(&GroupNorm, Tensor<4>) -> Tensor<4>,
 ) -> Vec<TensorData> {
     let values = numbers(1, shape.iter().product());
-    // Far from 0, where differences of large squares would be lost.
+    // Values far from 0, where differences of large squares would lose all digits.
     let values = values.iter().map(|value| value + 30.0).collect();
     let data = TensorData::new::<f32, _>(values, shape);
     let input = Tensor::<4>::from_data(data, device).require_grad();
@@ -37,7 +37,7 @@ fn parameter(seed: u32, count: usize, device: &Device) -> Option<Param<Tensor<1>
     Some(Param::from_tensor(Tensor::from_data(data, device)))
 }
 
-/// Burn's own layer is an implementation that shares nothing with the kernel.
+/// Burn's own layer shares no code with the kernel.
 #[test]
 fn the_layer_trains_as_burns_does() {
     for device in cpus().into_iter().map(Device::autodiff) {
@@ -62,7 +62,7 @@ fn the_layer_trains_as_burns_does() {
     }
 }
 
-/// Other backends compute with the operations of [`forward`] and [`gradients`], which know nothing of the runs of the kernel.
+/// Other backends use the operations of [`forward`] and [`gradients`], which share no code with the kernel's runs.
 #[test]
 fn the_operations_of_a_backend_give_what_the_kernel_gives() {
     let (shape, groups, epsilon) = ([3, 6, 8, 9], 2, 0.03);

@@ -1,11 +1,11 @@
-//! Numbers that stand for themselves.
+//! Numbers that are stored one by one, without blocks.
 
-/// The number that an IEEE half-precision pattern stands for, little-endian.
+/// The number of a little-endian IEEE half-precision pattern.
 #[inline(always)]
 pub(crate) fn f16(bytes: [u8; 2]) -> f32 {
     let bits = u32::from(u16::from_le_bytes(bytes));
     let magnitude = (bits & 0x7fff) << 13;
-    // The exponent of half precision is 112 lower: a product mends it, exactly, subnormal numbers included.
+    // The exponent of half precision is 112 lower. A product corrects it exactly, also for subnormal numbers.
     let number = f32::from_bits(magnitude) * f32::from_bits((127 + 112) << 23);
     let special = if magnitude >= 0x7c00 << 13 {
         0x7f80_0000
@@ -15,7 +15,7 @@ pub(crate) fn f16(bytes: [u8; 2]) -> f32 {
     f32::from_bits(number.to_bits() | special | (bits & 0x8000) << 16)
 }
 
-/// The number of which `bytes` are the upper half, little-endian.
+/// The 32-bit number whose upper half is `bytes`, little-endian.
 #[inline(always)]
 pub(crate) fn bf16(bytes: [u8; 2]) -> f32 {
     f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16)

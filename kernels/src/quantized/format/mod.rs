@@ -1,13 +1,11 @@
-//! How the numbers of a weight are stored: plain, or in blocks that share a scale.
+//! How the numbers of a weight are stored: one by one, or in blocks that share a scale.
 //!
-//! Every block type consists of groups of 32 numbers, and a number is `scale · q + offset` with an integer `q` of eight bits
-//! ([`Group`]).
+//! Every type of block consists of groups of 32 numbers. A number is `scale · q + offset` with an eight-bit integer `q` ([`Group`]).
 //!
 //! # Source
 //!
-//! The block layouts are those of ggml (`ggml-common.h` for the bytes, `ggml-quants.c` for the arithmetic). Where a scale
-//! multiplies and a minimum is added, both roundings of 32-bit arithmetic are kept, so that the values equal those of the Python
-//! package `gguf` bit for bit.
+//! The layouts of blocks are those of ggml (`ggml-common.h` for the bytes, `ggml-quants.c` for the arithmetic). Where a scale is multiplied and a
+//! minimum is added, both 32-bit roundings are kept, so that values equal those of the Python package `gguf` bit for bit.
 
 mod float;
 mod k_scales;
@@ -43,25 +41,25 @@ pub enum WeightFormat {
     F16,
     /// The upper half of 32-bit numbers.
     BF16,
-    /// 32 numbers of 8 bits with a scale: 8.5 bits a number.
+    /// 32 numbers of 8 bits with a scale: 8.5 bits per number.
     Q8_0,
-    /// 32 numbers of 4 bits with a scale: 4.5 bits a number.
+    /// 32 numbers of 4 bits with a scale: 4.5 bits per number.
     Q4_0,
-    /// 32 numbers of 4 bits with a scale and a minimum: 5 bits a number.
+    /// 32 numbers of 4 bits with a scale and a minimum: 5 bits per number.
     Q4_1,
-    /// 32 numbers of 5 bits with a scale: 5.5 bits a number.
+    /// 32 numbers of 5 bits with a scale: 5.5 bits per number.
     Q5_0,
-    /// 32 numbers of 5 bits with a scale and a minimum: 6 bits a number.
+    /// 32 numbers of 5 bits with a scale and a minimum: 6 bits per number.
     Q5_1,
-    /// 256 numbers of 4 bits, each 32 of them with a scale and a minimum of 6 bits: 4.5 bits a number.
+    /// 256 numbers of 4 bits; each 32 of them have a scale and a minimum of 6 bits: 4.5 bits per number.
     Q4_K,
-    /// 256 numbers of 5 bits, each 32 of them with a scale and a minimum of 6 bits: 5.5 bits a number.
+    /// 256 numbers of 5 bits; each 32 of them have a scale and a minimum of 6 bits: 5.5 bits per number.
     Q5_K,
-    /// 256 numbers of 6 bits, each 16 of them with a scale of 8 bits: 6.5625 bits a number.
+    /// 256 numbers of 6 bits; each 16 of them have a scale of 8 bits: 6.5625 bits per number.
     Q6_K,
 }
 
-/// A format that can be made of numbers.
+/// A format into which numbers can be converted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EncodedFormat {
     /// [`WeightFormat::F16`].
@@ -85,7 +83,7 @@ impl From<EncodedFormat> for WeightFormat {
     }
 }
 
-/// One format: its name, numbers and bytes of a block.
+/// A format, its name, and the numbers and bytes of a block.
 struct Layout(WeightFormat, &'static str, usize, usize);
 
 const LAYOUTS: [Layout; 11] = [
@@ -102,11 +100,11 @@ const LAYOUTS: [Layout; 11] = [
     Layout(WeightFormat::Q6_K, "Q6_K", 256, q6_k::BYTES),
 ];
 
-/// 32 numbers of a block: `scales[i / 16] · quants[i] + offset`, without the sum where there is no offset.
+/// 32 numbers of a block: `scales[i / 16] · quants[i] + offset`; without an offset, nothing is added.
 #[derive(Clone, Copy)]
 pub(super) struct Group {
     pub(super) quants: [i8; 32],
-    /// Of the first and of the last sixteen.
+    /// The scales of the first and of the last sixteen numbers.
     pub(super) scales: [f32; 2],
     pub(super) offset: Option<f32>,
 }
@@ -149,8 +147,7 @@ impl WeightFormat {
         self.layout().3
     }
 
-    /// Bytes of a row of `columns` numbers, which must be whole blocks. `None` otherwise, and where the number is too
-    /// large.
+    /// Bytes of a row of `columns` numbers. `None` if they are not whole blocks, or if the number of bytes is too large.
     #[must_use]
     pub fn row_bytes(self, columns: usize) -> Option<usize> {
         let whole = columns.is_multiple_of(self.block_values());
@@ -173,7 +170,7 @@ impl WeightFormat {
         Arch::new().dispatch(Dequantise { format, bytes, out });
     }
 
-    /// Calls `each` with the groups of whole blocks in order; formats without groups have none.
+    /// Calls `each` with the groups of whole blocks, in order. A format without groups gives none.
     pub(super) fn each_group(self, bytes: &[u8], each: impl FnMut(Group)) {
         match self {
             Self::F32 | Self::F16 | Self::BF16 => {}
@@ -195,7 +192,7 @@ impl fmt::Display for WeightFormat {
     }
 }
 
-/// Whole blocks on their way into numbers.
+/// Whole blocks, and the place for their numbers.
 struct Dequantise<'a> {
     format: WeightFormat,
     bytes: &'a [u8],
@@ -205,7 +202,7 @@ struct Dequantise<'a> {
 impl WithSimd for Dequantise<'_> {
     type Output = ();
 
-    /// Loops that the compiler turns into vectors; their results are the same in any.
+    /// Plain loops that the compiler vectorizes. The results are the same with any vectors.
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let Self { format, bytes, out } = self;
@@ -225,7 +222,7 @@ impl WithSimd for Dequantise<'_> {
     }
 }
 
-/// Decodes number after number.
+/// Decodes one number after the other.
 #[inline(always)]
 fn each<const BYTES: usize>(bytes: &[u8], out: &mut [f32], decode: impl Fn([u8; BYTES]) -> f32) {
     for (bytes, out) in bytes.as_chunks::<BYTES>().0.iter().zip(out) {
@@ -233,7 +230,7 @@ fn each<const BYTES: usize>(bytes: &[u8], out: &mut [f32], decode: impl Fn([u8; 
     }
 }
 
-/// Decodes group after group.
+/// Decodes one group after the other.
 #[inline(always)]
 fn groups<const BYTES: usize>(
     bytes: &[u8],

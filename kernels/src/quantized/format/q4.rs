@@ -46,12 +46,12 @@ pub(super) fn group_1(block: &[u8; BYTES_1], _: usize) -> Group {
     }
 }
 
-/// The `Q4_0` block of 32 numbers: `d` is the number of the largest magnitude, with its sign, over -8. `None` for numbers that are not finite, and
-/// for a magnitude whose scale half precision does not hold.
+/// The `Q4_0` block of 32 numbers. `d` is the number with the largest magnitude, including its sign, divided by -8. `None` if a number is not finite,
+/// or if half precision cannot hold the scale.
 ///
 /// # Source
-/// `quantize_row_q4_0_ref` of `ggml-quants.c`: of equal magnitudes the first counts, the quants are taken with the scale before it is rounded, and
-/// halves are rounded up.
+/// `quantize_row_q4_0_ref` of `ggml-quants.c`: the first of equal magnitudes counts, quants are computed with the unrounded scale, and halves are
+/// rounded up.
 pub(in super::super) fn encode_0(values: &[f32; 32]) -> Option<[u8; BYTES_0]> {
     if !values.iter().all(|value| value.is_finite()) {
         return None;

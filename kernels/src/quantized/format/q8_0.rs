@@ -25,11 +25,10 @@ pub(super) fn group(block: &[u8; BYTES], _: usize) -> Group {
     }
 }
 
-/// The block of 32 numbers: `d` is the largest magnitude over 127. `None` for numbers that are not finite, and for a magnitude whose scale half
-/// precision does not hold.
+/// The block of 32 numbers. `d` is the largest magnitude divided by 127. `None` if a number is not finite, or if half precision cannot hold the scale.
 ///
 /// # Source
-/// `quantize_row_q8_0_ref` of `ggml-quants.c`: the quants are taken with the scale before it is rounded.
+/// `quantize_row_q8_0_ref` of `ggml-quants.c`: quants are computed with the unrounded scale.
 pub(in super::super) fn encode(values: &[f32; 32]) -> Option<[u8; BYTES]> {
     if !values.iter().all(|value| value.is_finite()) {
         return None;

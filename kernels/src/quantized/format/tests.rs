@@ -1,4 +1,4 @@
-//! Every type against values worked by hand. `tests/gguf.rs` compares them with another reader.
+//! Compares every format with values worked out by hand. `tests/gguf.rs` compares them with another reader.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -58,7 +58,7 @@ fn q4_takes_the_low_halves_first() {
 #[test]
 fn q4_0_is_made_of_the_largest_magnitude() {
     let mut values = [0.0; 32];
-    // d = -12 / -8 = 1.5, whose levels run from -12 to 10.5; 12 is beyond, 0.75 is half a step, 0.7 less.
+    // d = -12 / -8 = 1.5, so levels run from -12 to 10.5. 12 is beyond the last level, 0.75 is half a step, 0.7 is less.
     (values[0], values[1], values[16], values[15], values[31]) = (-12.0, 12.0, 10.5, 0.75, 0.7);
     let block = encode_q4_0(&values).unwrap();
     assert_eq!(block[..2], ONE_AND_A_HALF);
@@ -66,7 +66,7 @@ fn q4_0_is_made_of_the_largest_magnitude() {
     let values = decoded(WeightFormat::Q4_0, &[&block]);
     let found = [values[0], values[1], values[16], values[15], values[31]];
     assert_eq!(found, [-12.0, 10.5, 10.5, 1.5, 0.0]);
-    // A positive number makes the scale negative, so that it is a level itself.
+    // A positive number makes the scale negative, so that the number itself is a level.
     let values = decoded(WeightFormat::Q4_0, &[&encode_q4_0(&[12.0; 32]).unwrap()]);
     assert_eq!(values, [12.0; 32]);
 }
@@ -94,7 +94,7 @@ fn packed() -> [u8; 12] {
     let mut packed = [0; 12];
     packed[1] = 3;
     packed[5] = 5;
-    // The upper two bits of scale 6 lie above scale 2, those of minimum 6 above minimum 2; the lower four in byte 10.
+    // The upper two bits of scale 6 are above scale 2, those of minimum 6 above minimum 2; the lower four bits are in byte 10.
     packed[2] = 0b10 << 6;
     packed[6] = 0b01 << 6;
     packed[10] = 0b1001 << 4 | 0b0111;
@@ -115,7 +115,7 @@ fn q4_k_has_eight_groups() {
     (quants[2], quants[127]) = (0x70, 0x09);
     let parts: [&[u8]; 4] = [&ONE_AND_A_HALF, &QUARTER, &packed(), &quants];
     let values = decoded(WeightFormat::Q4_K, &parts);
-    // (1.5 · 3) 7 - 0.25 · 5 = 30.25; (1.5 · 39) 9 - 0.25 · 25 = 520.25; elsewhere in these groups the minimum alone.
+    // (1.5 · 3) 7 - 0.25 · 5 = 30.25; (1.5 · 39) 9 - 0.25 · 25 = 520.25. Elsewhere in these groups only the minimum remains.
     assert_eq!((values[34], values[6 * 32 + 31]), (30.25, 520.25));
     assert_eq!((values[32], values[6 * 32], values[0]), (-1.25, -6.25, 0.0));
 }

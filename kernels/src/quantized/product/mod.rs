@@ -1,15 +1,15 @@
-//! Products of the rows of a quantized weight with one row of inputs, on what the processor has.
+//! Products of the rows of a quantized weight with one row of inputs, with the instructions that the processor has.
 //!
-//! Blocks take inputs in eight bits: 32 weights and 32 inputs give eight exact integers, each the sum of four products, which
-//! are scaled and added to eight sums of 32-bit floats. Halves take the inputs as they are.
+//! With blocks, inputs have eight bits. 32 weights and 32 inputs give eight exact integers, each the sum of four products; these are scaled and added
+//! to eight 32-bit sums. With half-precision weights, inputs are not rounded.
 //!
-//! Every path adds the same numbers in the same order, and so gives the same bits. What a row is:
+//! Every path adds the same numbers in the same order, and thus gives the same bits. For a row:
 //!
 //! ```text
 //! lanes[g mod 2][l] += (scale_g d_g) · Σ_k q_(4l+k) x_(4l+k)        offsets[g mod 2] += offset_g · (d_g Σ x)
 //! ```
 //!
-//! for groups `g` of 32 in order, multiplied and added with one rounding; the sums are then added in pairs.
+//! for groups `g` of 32 in order. Each multiplication and addition has one rounding. Finally the sums are added in pairs.
 
 mod portable;
 #[cfg(target_arch = "x86_64")]
@@ -18,7 +18,7 @@ mod x86;
 use super::WeightFormat;
 use super::input::QuantizedInput;
 
-/// What the products run on.
+/// The instructions for products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Path {
     /// Any processor.
@@ -31,7 +31,7 @@ pub(super) enum Path {
     Vnni,
 }
 
-/// One row of inputs, as the format of the weight takes it.
+/// One row of inputs, in the form that the weight's format needs.
 #[derive(Clone, Copy)]
 pub(super) enum Input<'a> {
     Floats(&'a [f32]),
@@ -39,7 +39,7 @@ pub(super) enum Input<'a> {
 }
 
 impl Path {
-    /// All that this processor has, the best last.
+    /// All paths of this processor; the best is the last.
     #[cfg(test)]
     pub(super) fn all() -> Vec<Self> {
         #[cfg(target_arch = "x86_64")]
@@ -57,7 +57,7 @@ impl Path {
         vec![Self::Portable]
     }
 
-    /// The best that this processor has.
+    /// The best path of this processor.
     pub(super) fn best() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
@@ -71,7 +71,7 @@ impl Path {
         Self::Portable
     }
 
-    /// `out[i] = row i · input`, of rows of `row_bytes` bytes.
+    /// `out[i] = row i · input`, for rows of `row_bytes` bytes.
     pub(super) fn products(
         self,
         format: WeightFormat,
@@ -85,7 +85,7 @@ impl Path {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => {
                 assert!(x86::has_avx2());
-                // SAFETY: the line above has found every feature that the function is compiled for.
+                // SAFETY: the line above has checked every feature that the function is compiled for.
                 #[allow(
                     unsafe_code,
                     reason = "a function compiled for features of the processor"
@@ -97,7 +97,7 @@ impl Path {
             #[cfg(target_arch = "x86_64")]
             Self::Vnni => {
                 assert!(x86::has_vnni());
-                // SAFETY: the line above has found every feature that the function is compiled for.
+                // SAFETY: the line above has checked every feature that the function is compiled for.
                 #[allow(
                     unsafe_code,
                     reason = "a function compiled for features of the processor"
@@ -110,7 +110,7 @@ impl Path {
     }
 }
 
-/// The sum of eight sums, in pairs.
+/// The sum of eight numbers, added in pairs.
 #[inline(always)]
 fn folded(lanes: [f32; 8]) -> f32 {
     let four: [f32; 4] = std::array::from_fn(|lane| lanes[lane] + lanes[lane + 4]);

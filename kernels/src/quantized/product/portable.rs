@@ -16,7 +16,7 @@ pub(super) fn products(
             (WeightFormat::F16, Input::Floats(x)) => plain(row, x, f16),
             (WeightFormat::BF16, Input::Floats(x)) => plain(row, x, bf16),
             (_, Input::Quantized(_)) => blocks(format, row, input),
-            // Formats without blocks take floats, and the others do not.
+            // Only formats without blocks take floats.
             (_, Input::Floats(_)) => f32::NAN,
         };
     }
@@ -47,7 +47,7 @@ fn blocks(format: WeightFormat, row: &[u8], input: Input<'_>) -> f32 {
     folded(std::array::from_fn(|lane| even[lane] + odd[lane])) + (offsets[0] + offsets[1])
 }
 
-/// 32 sums, then the rest after the last whole 32, one after the other.
+/// 32 sums side by side; then the numbers after the last whole 32, one after the other.
 fn plain<const BYTES: usize>(row: &[u8], x: &[f32], read: impl Fn([u8; BYTES]) -> f32) -> f32 {
     let (weights, _) = row.as_chunks::<BYTES>();
     let (groups, rest) = weights.as_chunks::<32>();

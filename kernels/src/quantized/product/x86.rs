@@ -1,7 +1,7 @@
 //! Products on x86-64.
 //!
-//! AVX2 multiplies unsigned by signed bytes and adds pairs in 16 bits (`maddubs`), which holds here: a magnitude of 128 at
-//! most times 127, twice, is below 2^15. Signed weights are made unsigned by giving their sign to the inputs.
+//! AVX2 multiplies unsigned by signed bytes and adds pairs in 16 bits (`maddubs`). This cannot overflow here: two products of a magnitude of at most
+//! 128 and 127 stay below 2^15. Signed weights become unsigned by moving their sign to the inputs.
 #![allow(
     clippy::modulo_one,
     reason = "one macro serves blocks of one group and of several"
@@ -28,7 +28,7 @@ pub(super) fn has_vnni() -> bool {
         && is_x86_feature_detected!("avx512f")
 }
 
-/// 32 numbers of a block, as [`Group`](super::super::format::Group).
+/// 32 numbers of a block, like [`Group`](super::super::format::Group).
 struct Group {
     quants: __m256i,
     scales: __m256,
@@ -65,11 +65,11 @@ fn nibbles(pairs: [u8; 16]) -> __m256i {
     _mm256_and_si256(both, _mm256_set1_epi8(15))
 }
 
-/// 16 where a bit is set, byte by byte.
+/// For each bit a byte: 16 if the bit is set.
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
 fn fifth_bits(bits: [u8; 4]) -> __m256i {
-    // Byte i sees the bits of its eight.
+    // Byte i gets the byte that holds its bit.
     let places = _mm256_set_epi64x(
         0x0303_0303_0303_0303,
         0x0202_0202_0202_0202,
@@ -133,14 +133,14 @@ fn q5_1(block: &[u8], _: usize) -> Group {
     }
 }
 
-/// Bits `shift` and above of 16-bit words, of which the lowest bits of each byte are asked for.
+/// Shifts 16-bit words by `shift`. Only the lowest bits of each byte are used afterwards.
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
 fn shifted(values: __m256i, shift: usize) -> __m256i {
     _mm256_srl_epi16(values, _mm_cvtsi32_si128(shift as i32))
 }
 
-/// Scale and offset of a group of the types that have both.
+/// Scale and offset of a group, for formats that have both.
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
 fn k_scales(block: &[u8], group: usize) -> (__m256, f32) {
@@ -221,7 +221,7 @@ fn total(sums: &Sums, with_offsets: bool) -> f32 {
     let lanes = folded(cast(_mm256_add_ps(even, odd)));
     match with_offsets {
         true => lanes + (sums.offsets[0] + sums.offsets[1]),
-        // The sum of no offsets is zero.
+        // Without offsets, their sum is zero.
         false => lanes + 0.0,
     }
 }
@@ -243,7 +243,7 @@ fn eight_bf16(weights: &[[u8; 2]], at: usize) -> __m256 {
     _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
 }
 
-/// A row of halves as `portable::plain`, with `$eight` for eight weights and `$one` for one.
+/// A row of half-precision weights, like `portable::plain`. `$eight` reads eight weights and `$one` reads one.
 macro_rules! halves {
     ($row:expr, $x:expr, $eight:ident, $one:ident) => {{
         let (weights, _) = $row.as_chunks::<2>();
@@ -267,7 +267,7 @@ macro_rules! halves {
     }};
 }
 
-/// A row of blocks of `$bytes` bytes with `$groups` groups: units of an even number of groups, then a last block alone.
+/// A row of blocks of `$bytes` bytes with `$groups` groups: units with an even number of groups, then possibly a last block alone.
 macro_rules! blocks {
     ($row:expr, $x:expr, $add:ident, $group:ident, $bytes:expr, $groups:literal, $signed:literal, $offsets:literal) => {{
         const BLOCKS: usize = if $groups == 1 { 2 } else { 1 };
@@ -291,7 +291,7 @@ macro_rules! blocks {
     }};
 }
 
-/// The products for one set of features.
+/// The products for one set of processor features.
 macro_rules! path {
     ($name:ident, $add:ident, $dot:ident, $features:literal) => {
         #[target_feature(enable = $features)]
@@ -335,7 +335,7 @@ macro_rules! path {
                         *out = match format {
                             F16 => halves!(row, x, eight_f16, f16),
                             BF16 => halves!(row, x, eight_bf16, bf16),
-                            // 32-bit floats need no kernel of their own.
+                            // 32-bit floats use the portable code.
                             _ => {
                                 super::portable::products(
                                     format,
@@ -376,7 +376,7 @@ macro_rules! path {
                             Q6_K => {
                                 blocks!(row, x, $add, q6_k, format::q6_k::BYTES, 8, true, false)
                             }
-                            // These take floats.
+                            // These formats take floats, not rounded inputs.
                             F32 | F16 | BF16 => f32::NAN,
                         };
                     }

@@ -1,4 +1,4 @@
-//! What the paper, and its specification, say of a narrowed detector.
+//! The claims of the paper and of its specification about a quantized detector.
 
 use anyhow::Result;
 
@@ -10,7 +10,7 @@ use crate::report::Claim;
 /// The claims, measured on `cells`.
 ///
 /// # Errors
-/// A training without a number that a claim is about.
+/// If a training lacks a number that a claim needs.
 pub(super) fn claims(cells: &Cells) -> Result<Vec<Claim>> {
     let accuracy = |arm: &str| cells.of(arm, ACCURACY);
     let over = |better: &str, worse: &str| differences(&accuracy(better), &accuracy(worse));
@@ -74,7 +74,7 @@ pub(super) fn claims(cells: &Cells) -> Result<Vec<Claim>> {
             cells.of(arm, CYCLES),
         )?);
     }
-    // The least of all networks in integers, seed by seed.
+    // The smallest value of all networks in integers, seed by seed.
     let narrow = cells.arms.iter().map(|arm| arm.name.as_str());
     let narrow = narrow.filter(|name| ![FLOAT, LONGER].contains(name));
     let exact = narrow.map(|name| cells.of(name, EXACT));

@@ -1,4 +1,4 @@
-//! Widths and pruning of an arrhythmia detector, on a sparse accelerator.
+//! Quantization and pruning of an arrhythmia detector, on a sparse accelerator.
 
 mod claims;
 
@@ -30,22 +30,22 @@ use crate::apps::ecg::{BATCH, IntegerDetector, open_accelerator, signal_format, 
 use crate::apps::study::{self, StudyObserver};
 use crate::report::{Claim, DataSummary, ReproductionColumn, SimulatedLayer, Work, mean_bits};
 
-/// The arm that the others start from.
+/// The arm from which the others start.
 const FLOAT: &str = "float";
-/// The same, trained as long as the others: what these lose is measured against it.
+/// The same network, trained as long as the others. Their loss is measured against it.
 const LONGER: &str = "float, trained on";
-/// Widths that are chosen from.
+/// The allowed bits of weights.
 const WIDTHS: [u8; 4] = [8, 4, 2, 1];
 /// Width of activations.
 const ACTIVATIONS: u8 = 8;
-/// What all networks are judged by.
+/// The metrics of all networks.
 const SHARES: [ArrhythmiaMetric; 3] = [
     ArrhythmiaMetric::Accuracy,
     ArrhythmiaMetric::F2,
     ArrhythmiaMetric::VotedAccuracy,
 ];
 
-/// Name of what a training cost, in the manifest of its checkpoint.
+/// Key of the cost of a training, in the manifest of its checkpoint.
 const BACKWARD: &str = "items_backward";
 
 const ACCURACY: &str = "accuracy";
@@ -57,24 +57,24 @@ const UTILISATION: &str = "utilisation";
 const ENERGY: &str = "nJ";
 const EXACT: &str = "exact";
 
-/// Do mixed widths and balanced pruning keep what a detector of ventricular arrhythmia knows, and what do they spare on an accelerator?
+/// Do mixed bits and balanced pruning preserve a detector of ventricular arrhythmia, and what do they save on an accelerator?
 ///
-/// Every training in integers starts from that in full precision of the same seed. Its row is about the integers on the simulated accelerator,
-/// not about the network in floats that they come from.
+/// Every training in integers starts from the full-precision training of the same seed. Its row describes the integer network on the simulated accelerator,
+/// not the network in floats from which it was made.
 ///
 /// # Source
-/// Qin et al., "A Mixed-Bit-Width Sparse CNN Accelerator", ASP-DAC 2025 (arXiv 2410.17395): 99.95 % of votes of six segments are right, 10.60 µW.
-/// How widths are chosen and which pattern is pruned to is not in the paper.
+/// Qin et al., "A Mixed-Bit-Width Sparse CNN Accelerator", ASP-DAC 2025 (arXiv 2410.17395): 99.95 % of votes of six segments are right, at 10.60 µW. The
+/// paper does not say how bits are chosen and which pattern is pruned to.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct EcgPaper {
     task: ArrhythmiaConfig,
     model: SignalCnnConfig,
     data: DataConfig,
-    /// Whether every seed has patients of its own.
+    /// Whether every seed has its own patients.
     procedural: bool,
-    /// The training in full precision.
+    /// The full-precision training.
     float: TrainingConfig,
-    /// That of every other network, which starts from it.
+    /// The training of every other network, which starts from it.
     narrow: TrainingConfig,
     quantization: QuantizationConfig,
     widths: Vec<WeightBits>,
@@ -82,17 +82,17 @@ pub(crate) struct EcgPaper {
     accelerator: &'static str,
 }
 
-/// Bits of weights.
+/// The bits of weights.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Widths {
     Float,
     Uniform(WeightBits),
-    /// One for each layer, of at most this mean over weights.
+    /// Bits chosen for each layer. Their mean over weights is at most this.
     Mixed(u8),
 }
 
-/// One training.
+/// One way of training.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct EcgArm {
     name: String,
@@ -131,14 +131,14 @@ fn pruned(name: &str, pattern: &str) -> String {
     format!("{name}, {pattern}")
 }
 
-/// Patterns that the mixed network is pruned to.
+/// The patterns to which the mixed network is pruned.
 const PATTERNS: [&str; 3] = ["2:4", "8:16", "unstructured:0.5"];
 
 impl EcgPaper {
-    /// The experiment on procedural electrograms or on those of a folder.
+    /// The experiment on procedural electrograms, or on those in a folder.
     ///
     /// # Errors
-    /// Another data source, or an extent that it does not have.
+    /// If the source is another one, or if the experiment does not have the extent.
     pub(crate) fn new(source: DataSource, extent: Extent) -> Result<Self> {
         if source.kind() != "iegm" {
             bail!("this paper's experiment is not defined on {source}: use iegm or iegm:DIR");
@@ -146,7 +146,7 @@ impl EcgPaper {
         let procedural = !source.to_string().starts_with("iegm:");
         let (train, validation, test, epochs) = match extent {
             Extent::Quick => (Some(400), 80, Some(160), 2),
-            // More patients than the 16 that `iegm` has by default: a patient has few votes, and they tend to be wrong together.
+            // More patients than the default 16 of `iegm`. A patient has few votes, which tend to be wrong together.
             Extent::Usual if procedural => (Some(2400), 480, Some(4000), 20),
             Extent::Usual => (None, 1400, None, 20),
             Extent::Full => bail!("this paper's experiment has one size: drop --full"),
@@ -195,7 +195,7 @@ impl EcgPaper {
         })
     }
 
-    /// The recipe of `arm`, whose layers have `widths` where each has its own.
+    /// The recipe of `arm`. Its layers have `widths`, if each has its own.
     fn recipe(
         &self,
         arm: &EcgArm,
@@ -242,7 +242,7 @@ impl EcgPaper {
         })
     }
 
-    /// The network of `recipe` as its training starts.
+    /// The network of `recipe` before its training.
     fn network(&self, recipe: &Recipe, device: &Device) -> Result<SignalCnn> {
         let config = SignalCnnConfig {
             bits: recipe.model.bits(),
@@ -252,8 +252,7 @@ impl EcgPaper {
         Ok(recipe.started(recipe.quantization.activations(network))?)
     }
 
-    /// The widths with the smallest rise of the loss on `validation`, of at most `most` bits in the mean, for the network in full
-    /// precision; `None` where it was stopped.
+    /// For the full-precision network, the bits that raise the loss on `validation` least, with a mean of at most `most` bits; `None` if it was stopped.
     fn choose(
         &self,
         most: u8,
@@ -286,7 +285,7 @@ impl EcgPaper {
         Ok(Some(chosen_widths(&layers, &chosen)))
     }
 
-    /// What the network is in integers, on the accelerator.
+    /// The results of the network in integers on the accelerator.
     fn on_accelerator(
         &self,
         recipe: &Recipe,

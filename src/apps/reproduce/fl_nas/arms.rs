@@ -1,4 +1,4 @@
-//! The searches that are compared, and the networks of the literature that stand beside what they choose.
+//! The compared searches, and networks from the literature for comparison.
 
 use serde::Serialize;
 
@@ -10,20 +10,20 @@ const EVOLUTION: &str = "evolution";
 pub(super) const REINFORCE: &str = "reinforce";
 pub(super) const HEURISTIC: &str = "heuristic";
 
-/// What the score of a search counts.
+/// What the score of a search contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Goal {
     /// Accuracy, unfairness and size, with the limits of the device.
     All,
-    /// The same without unfairness.
+    /// The same, without unfairness.
     WithoutFairness,
-    /// The same without size and limits.
+    /// The same, without size and limits.
     WithoutHardware,
 }
 
 impl Goal {
-    /// The name of an arm of this goal.
+    /// The name of the arm of `proposer` with this goal.
     pub(super) fn of(self, proposer: &str) -> String {
         match self {
             Self::All => proposer.to_string(),
@@ -33,17 +33,17 @@ impl Goal {
     }
 }
 
-/// Where the network of an arm comes from.
+/// The origin of an arm's network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Origin {
-    /// A search chooses it.
+    /// The network that a search chooses.
     Search { proposer: &'static str, goal: Goal },
-    /// The literature: the number of a baseline of the material.
+    /// A network from the literature: the index of a baseline of the material.
     Baseline(usize),
 }
 
-/// One search with the network that it chooses, or one network of the literature.
+/// One search and the network that it chooses, or one network from the literature.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct FlNasArm {
     pub(super) name: String,
@@ -60,7 +60,7 @@ impl Arm for FlNasArm {
     }
 }
 
-/// All arms; budgets are relative to a search.
+/// All arms. Budgets are relative to a search.
 pub(super) fn arms(material: &Material) -> Vec<FlNasArm> {
     let search = |(proposer, goal): (&'static str, Goal)| FlNasArm {
         name: goal.of(proposer),

@@ -1,49 +1,37 @@
-//! What the specification asks of the searches and of what they choose.
+//! The claims of the specification about the searches and the networks that they choose.
 
 use anyhow::Result;
 
 use super::super::cells::Cells;
-use super::super::claim::{Expected, claim, differences, median};
+use super::super::claim::{Expected, claim, differences, evaluations_until, median};
 use super::arms::{Goal, HEURISTIC, RANDOM, REINFORCE};
 use super::{ACCURACY, HYPERVOLUME, LATENCY, UNFAIRNESS, WEIGHTS, score_after};
 use crate::report::Claim;
 
-/// The part of the budget within which the prior is to reach the best score of REINFORCE: 10 of 20 evaluations.
+/// The share of the budget within which the prior should reach the best score of REINFORCE: 10 of 20 evaluations.
 const WITHIN: f64 = 0.5;
-/// How many times as many REINFORCE is to need.
+/// How many times as many evaluations REINFORCE should need.
 const TIMES: f64 = 3.0;
-/// Points of accuracy that a chosen network may lack.
+/// Points of accuracy by which a chosen network may be worse.
 const LACKS: f64 = 0.5;
-/// The share of seeds whose hypervolume is to be at least that of random designs.
+/// The share of seeds for which the hypervolume should be at least that of random designs.
 const SEEDS: f64 = 0.8;
 
-/// Evaluations after which `proposer` has reached `wanted`, seed by seed; all of the budget where it has not.
-fn evaluations_until(cells: &Cells, proposer: &str, wanted: &[f64], budget: usize) -> Vec<f64> {
-    let mut found = vec![budget as f64; wanted.len()];
-    // A best score never falls, so that the last one that is met here is the first that reached it.
-    for evaluations in (1..=budget).rev() {
-        let best = cells.of(proposer, &score_after(evaluations));
-        for ((best, wanted), found) in best.iter().zip(wanted).zip(&mut found) {
-            if best >= wanted {
-                *found = evaluations as f64;
-            }
-        }
-    }
-    found
-}
-
-/// One number over another, seed by seed.
+/// `left` divided by `right`, seed by seed.
 fn ratios(left: &[f64], right: &[f64]) -> Vec<f64> {
     left.iter().zip(right).map(|(a, b)| a / b).collect()
 }
 
-/// The claims of all cells. What the prior chooses is compared with the baseline `beside`.
+/// The claims on all cells. The choice of the prior is compared with the baseline `beside`.
 ///
 /// # Errors
-/// A cell without a number that a claim is about.
+/// If a cell lacks a number that a claim needs.
 pub(super) fn claims(cells: &Cells, budget: usize, beside: &str) -> Result<Vec<Claim>> {
     let wanted = cells.of(REINFORCE, &score_after(budget));
-    let until = |proposer| median(evaluations_until(cells, proposer, &wanted, budget));
+    let until = |proposer| {
+        let best = |evaluations| cells.of(proposer, &score_after(evaluations));
+        median(evaluations_until(1..=budget, best, &wanted, budget))
+    };
     let (prior, policy) = (until(HEURISTIC), until(REINFORCE));
     let within = (WITHIN * budget as f64).ceil();
     let numbers = |arm: &str, name| cells.values(arm, name);
@@ -127,7 +115,7 @@ pub(super) fn claims(cells: &Cells, budget: usize, beside: &str) -> Result<Vec<C
     Ok(claims)
 }
 
-/// What is above seven tenths, seed by seed.
+/// `left` minus seven tenths of `right`, seed by seed.
 fn less_a_share(left: &[f64], right: &[f64]) -> Vec<f64> {
     let right: Vec<f64> = right.iter().map(|value| 0.7 * value).collect();
     differences(left, &right)

@@ -1,4 +1,4 @@
-//! How long a network takes on this machine.
+//! Measures the latency of a network on this machine.
 
 use std::time::Instant;
 
@@ -6,11 +6,11 @@ use burn::tensor::{Device, Tensor};
 use crossburn_models::Classifier;
 use crossburn_models::nas::ConvolutionalCandidate;
 
-/// Passes that are not counted, and those that are.
+/// Numbers of passes that are not counted, and of those that are.
 const WARM_UP: usize = 3;
 const REPETITIONS: usize = 25;
 
-/// The shortest time of one input through `candidate` on the CPU, in seconds, one input at a time. Weights do not change it, so none is trained.
+/// The shortest time of one input through `candidate` on the CPU, in seconds. The weights do not matter, so the network is not trained.
 pub(super) fn measured_latency(candidate: &ConvolutionalCandidate) -> f64 {
     let device = Device::flex();
     let network = candidate.init(&device);
@@ -19,7 +19,7 @@ pub(super) fn measured_latency(candidate: &ConvolutionalCandidate) -> f64 {
     let mut times = Vec::with_capacity(REPETITIONS);
     for number in 0..WARM_UP + REPETITIONS {
         let start = Instant::now();
-        // Where a device computes later, it has to be done here.
+        // Reading the data forces a device that computes lazily to finish.
         let output = network.forward(item.clone()).into_data();
         let took = start.elapsed().as_secs_f64();
         drop(output);
@@ -27,6 +27,6 @@ pub(super) fn measured_latency(candidate: &ConvolutionalCandidate) -> f64 {
             times.push(took);
         }
     }
-    // The shortest, since other trainings run at the same time.
+    // The shortest time is the least disturbed, because other trainings run at the same time.
     times.into_iter().fold(f64::INFINITY, f64::min)
 }

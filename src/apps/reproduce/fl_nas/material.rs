@@ -1,4 +1,4 @@
-//! What networks are searched on, chosen for, and compared with.
+//! The items, the space of networks, and the networks for comparison.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +15,9 @@ use super::arms::Goal;
 use crate::apps::search::{JudgedOn, SpaceFile, TrainedAs};
 use crate::apps::study;
 
-/// Added to the seed of a search for what its choice is judged on: procedural items of another seed are other items.
+/// Added to the seed of a search, so that its choice is judged on other procedural items.
 const AFRESH: u64 = 1 << 32;
-/// The most weights of a design, which the device has room for.
+/// Most weights of a design: the memory of the device.
 const MOST_WEIGHTS: f64 = 60_000.0;
 
 /// A network of the literature, scaled to small inputs.
@@ -28,7 +28,7 @@ pub(super) struct Baseline {
     channels: &'static [usize],
 }
 
-/// Three stages of two residual blocks, and depthwise-separable layers that widen, both with batch norms and strides.
+/// Three stages of two residual blocks; and depthwise-separable layers of rising width. Both have batch norms and strides.
 ///
 /// # Source
 /// He et al., CVPR 2016, with the widths of its CIFAR-10 networks, and Howard et al., arXiv 1704.04861, scaled to inputs of 32 × 32 pixels.
@@ -47,7 +47,7 @@ const OF_PICTURES: [Baseline; 2] = [
     },
 ];
 
-/// The same for rows of a table: a value is a channel of one pixel.
+/// The same for rows of a table, where each value is a channel of one pixel.
 const OF_ROWS: [Baseline; 2] = [
     Baseline {
         name: "residual rows",
@@ -64,7 +64,7 @@ const OF_ROWS: [Baseline; 2] = [
 ];
 
 impl Baseline {
-    /// The network, with what `open` says of inputs, outputs and widths of numbers.
+    /// The network, with the inputs, outputs and bits that `open` gives.
     pub(super) fn network(&self, open: &ConvolutionalCandidate) -> ConvolutionalCandidate {
         let layer = |channels: &usize| CandidateLayer {
             channels: *channels,
@@ -86,14 +86,14 @@ impl Baseline {
 struct Amounts {
     train: usize,
     validation: usize,
-    /// Test items of the networks that were chosen.
+    /// Test items for the chosen networks.
     test: usize,
-    /// Test items of a search whose test items are drawn.
+    /// Test items during a search, if items are procedural.
     searched: usize,
     chips: u64,
 }
 
-/// The items, the space and its scores.
+/// The items, the space, and scores.
 pub(super) struct Material {
     file: SpaceFile,
     source: DataSource,
@@ -101,10 +101,10 @@ pub(super) struct Material {
 }
 
 impl Material {
-    /// The space of small convolutional networks on pictures, or of dense ones on rows.
+    /// The space of small convolutional networks for pictures, or of dense networks for rows.
     ///
     /// # Errors
-    /// An extent that the experiment does not have.
+    /// If the experiment does not have the extent.
     pub(super) fn new(source: DataSource, extent: Extent) -> Result<Self> {
         let usual = match source.kind() {
             "skin-lesions" => Amounts {
@@ -136,7 +136,7 @@ impl Material {
             Extent::Full => bail!("this paper's experiment has one size: drop --full"),
             Extent::Usual => usual,
             Extent::Quick => {
-                // Rare classes of small groups need all items that are judged.
+                // Rare classes of small groups need all items for judging.
                 let learned = (usual.train - usual.validation).div_ceil(4);
                 Amounts {
                     train: usual.validation + learned,
@@ -158,7 +158,7 @@ impl Material {
         })
     }
 
-    /// Networks of the literature.
+    /// The networks from the literature.
     pub(super) fn baselines(&self) -> &'static [Baseline] {
         match rows(&self.source) {
             true => &OF_ROWS,
@@ -166,12 +166,12 @@ impl Material {
         }
     }
 
-    /// Whether its items are drawn, so that there are always others.
+    /// Whether items are procedural, so that there are always further ones.
     fn drawn(&self) -> bool {
         self.source.kind() == "skin-lesions"
     }
 
-    /// The space as it is searched with a seed. Of drawn items, a search has test items of its own; of others, it is judged on those that are
+    /// The space for a search with this seed. With procedural items, a search has test items of its own. With other items, designs are judged on items that are
     /// held back from training.
     pub(super) fn searched(&self, seed: u64) -> Result<SpaceFile> {
         let Amounts {
@@ -194,7 +194,7 @@ impl Material {
         })
     }
 
-    /// The same for what a search chooses: trained anew and judged on items that it has not seen.
+    /// The same for the choice of a search, which is trained again and judged on items that the search has not seen.
     pub(super) fn chosen(&self, seed: u64) -> Result<SpaceFile> {
         let Amounts {
             train,
@@ -213,7 +213,7 @@ impl Material {
         })
     }
 
-    /// The score of a goal.
+    /// The score for a goal.
     pub(super) fn score(&self, goal: Goal) -> ScoreConfig {
         let dropped = match goal {
             Goal::All => return self.file.score.clone(),
@@ -231,7 +231,7 @@ impl Material {
         }
     }
 
-    /// What designs are refused for.
+    /// The limits of designs, for a goal.
     pub(super) fn limits(&self, goal: Goal) -> Vec<(String, f64)> {
         match goal {
             Goal::All | Goal::WithoutFairness => vec![("weights".to_string(), MOST_WEIGHTS)],
@@ -239,7 +239,7 @@ impl Material {
         }
     }
 
-    /// What decides over the numbers, beside the seeds.
+    /// The settings that the numbers depend on, besides the seeds.
     pub(super) fn config(&self) -> Result<Value> {
         Ok(json!({
             "space": study::json(&self.searched(0)?)?,
@@ -248,7 +248,7 @@ impl Material {
         }))
     }
 
-    /// Where the items come from, in words.
+    /// The source of the items, in words.
     pub(super) fn words(&self) -> String {
         let Amounts {
             train,

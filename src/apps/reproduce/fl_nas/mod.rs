@@ -1,4 +1,4 @@
-//! Fair and small networks for a device: what a search by rules of thumb chooses, beside other searches and networks of the literature.
+//! Fair and small networks for a device: a search by rules of thumb, compared with other searches and with networks from the literature.
 
 mod arms;
 mod claims;
@@ -27,7 +27,7 @@ use crate::apps::search::{Contest, Extent as SearchExtent, Trained};
 use crate::apps::study::StudyObserver;
 use crate::report::{Claim, ReproductionColumn};
 
-/// Evaluations of a search.
+/// Number of evaluations of a search.
 const BUDGET: usize = 20;
 const QUICK_BUDGET: usize = 3;
 
@@ -39,7 +39,7 @@ const LATENCY: &str = "latency, modelled";
 const MEASURED: &str = "latency, measured";
 const HYPERVOLUME: &str = "hypervolume";
 
-/// Shares: their names here and as measures of a judge.
+/// Shares: their names here, and their names as measures of a judge.
 const SHARES: [(&str, &str); 8] = [
     (ACCURACY, "quality"),
     (UNFAIRNESS, "unfairness"),
@@ -50,40 +50,40 @@ const SHARES: [(&str, &str); 8] = [
     ("EOdd", "eodd"),
     ("EOdd apart", "eodd-apart"),
 ];
-/// Costs: their names here and as measures of a judge, their units, and what values are multiplied by.
+/// Costs: their names here, their names as measures of a judge, their units, and the factors of their values.
 const COSTS: [(&str, &str, &str, f64); 3] = [
     (WEIGHTS, "weights", "thousands", 1e-3),
     (ACTIVATIONS, "activations", "thousands", 1e-3),
     (LATENCY, "latency", "µs", 1e6),
 ];
 
-/// The corner that hypervolumes are measured from, and the whole volume: accuracy from 0 to 1, U from 1 to 0, and a hundred to a million weights by their
-/// decades.
+/// The corner from which hypervolumes are measured. The whole volume spans accuracy from 0 to 1, U from 1 to 0, and the decimal logarithm of the number of
+/// weights from a hundred to a million.
 const CORNER: [f64; 3] = [0.0, 1.0, 6.0];
 const WHOLE: f64 = 4.0;
 
-/// Does a prior find networks that are accurate, fair and small in few evaluations, and are they better than those of the literature?
+/// Does a prior find accurate, fair and small networks in few evaluations, and are they better than those in the literature?
 ///
 /// # Source
-/// Qin, Hu, Yan, Xiong, Abbasi and Shi, "FL-NAS", ASP-DAC 2024 (arXiv 2402.06696). A heuristic prior, which is no language model, stands for the
-/// paper's. Items, space and budget are this project's.
+/// Qin, Hu, Yan, Xiong, Abbasi and Shi, "FL-NAS", ASP-DAC 2024 (arXiv 2402.06696). A heuristic prior replaces the paper's language model. Items, space and
+/// budget are this project's.
 pub(crate) struct FlNasPaper {
     material: Material,
     budget: usize,
-    /// What the arms of a seed share; seeds come one after the other.
+    /// What the arms of the current seed share. Seeds are run one after the other.
     scene: Mutex<Option<(u64, Arc<Scene>)>>,
 }
 
 /// What the arms of one seed share.
 struct Scene {
     contests: BTreeMap<Goal, Contest>,
-    /// Judges what a search chooses.
+    /// Judges the choice of a search.
     chosen: Trained,
 }
 
 impl Scene {
     fn new(material: &Material, seed: u64) -> Result<Self> {
-        // A search is stopped between two evaluations.
+        // A search is only stopped between two evaluations.
         let never = Arc::new(AtomicBool::new(false));
         let searched = material.searched(seed)?;
         let mut contests = BTreeMap::new();
@@ -105,17 +105,17 @@ impl Scene {
             .with_context(|| format!("{goal:?} has no contest"))
     }
 
-    /// Who judges the designs of all searches, so that none is trained twice.
+    /// The judge of all searches, so that no design is trained twice.
     fn judge(&self) -> Result<&dyn Judge> {
         Ok(self.contest(Goal::All)?.judge())
     }
 }
 
 impl FlNasPaper {
-    /// The experiment on `source`, whose samples have groups.
+    /// The experiment on `source`. Its samples must have groups.
     ///
     /// # Errors
-    /// An extent that the experiment does not have.
+    /// If the experiment does not have the extent.
     pub(crate) fn new(source: DataSource, extent: Extent) -> Result<Self> {
         Ok(Self {
             material: Material::new(source, extent)?,
@@ -127,7 +127,7 @@ impl FlNasPaper {
         })
     }
 
-    /// Seeds where none are asked for.
+    /// Default number of seeds.
     pub(crate) fn usual_seeds(&self) -> u64 {
         match self.budget {
             QUICK_BUDGET => 1,
@@ -148,7 +148,7 @@ impl FlNasPaper {
     }
 }
 
-/// The name of the best score after so many evaluations.
+/// The name of the best score after `evaluations` evaluations.
 fn score_after(evaluations: usize) -> String {
     format!("score after {evaluations}")
 }
@@ -161,7 +161,7 @@ fn value_of(measures: &[Measure], values: &[f64], name: &str) -> Result<f64> {
         .with_context(|| format!("a network has no {name}"))
 }
 
-/// What a search came to, number by number.
+/// The results of a search, number by number.
 fn numbers_of(
     searched: &Searched,
     measures: &[Measure],
@@ -190,7 +190,7 @@ fn numbers_of(
     Ok(numbers)
 }
 
-/// A network trained anew and judged on items that no search has seen, number by number.
+/// The results of a network that is trained again and judged on items that no search has seen, number by number.
 fn judged_afresh(
     chosen: &Trained,
     candidate: &ConvolutionalCandidate,
@@ -201,7 +201,7 @@ fn judged_afresh(
     };
     let of = |name| value_of(chosen.measures(), &values, name);
     let mut numbers = Vec::new();
-    // Differences between two groups do not exist between more of them.
+    // Differences between two groups exist only if there are two groups.
     let shares = SHARES
         .iter()
         .filter_map(|(name, measure)| Some((name, of(measure).ok()?)));
@@ -314,7 +314,7 @@ impl Experiment for FlNasPaper {
         let network = network.map_err(anyhow::Error::msg)?;
         let mut numbers = numbers_of(&searched, contest.measures(), self.budget)?;
         if goal != Goal::All {
-            // Scores of other goals are no scores to compare.
+            // Scores with other goals cannot be compared.
             numbers.retain(|(name, _)| name == HYPERVOLUME);
         }
         numbers.extend(judged_afresh(&scene.chosen, &network)?);

@@ -1,4 +1,4 @@
-//! What verifiers learn from, and how.
+//! The training sets of the verifiers, and how they are trained.
 
 use crossburn_training::{Head, Sampling, VerificationConfig};
 use serde::Serialize;
@@ -14,19 +14,19 @@ pub(super) const SOFTMAX: &str = "mixed, softmax";
 pub(super) const NO_MARGIN: &str = "mixed, no margin";
 pub(super) const OCCLUDED: &str = "mixed, occlusions";
 
-/// The share of images with an occlusion, where there are any.
+/// The share of images with an occlusion, in arms that have any.
 const OCCLUSION: f64 = 0.2;
 
-/// One training set and one way of learning from it.
+/// One training set, and one way of learning from it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct FrcsynArm {
     name: &'static str,
-    /// What is added to the data source.
+    /// Options that are added to the data source.
     pub(super) options: &'static str,
-    /// Sets of people that it holds: one, or a real and a synthetic one.
+    /// Number of sets of people that it holds: one, or a real and a synthetic one.
     pub(super) sets: usize,
     pub(super) task: VerificationConfig,
-    /// Whether it is judged on chips as well.
+    /// Whether it is judged on chips too.
     pub(super) on_chips: bool,
 }
 

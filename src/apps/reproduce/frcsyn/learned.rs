@@ -1,4 +1,4 @@
-//! One network that has learned people, and its chips.
+//! A trained verifier, and its chips.
 
 use anyhow::{Context, Result};
 use burn::module::Module;
@@ -10,7 +10,7 @@ use crossburn_training::{Compared, Recipe, Run, TrainingConfig, Verification, tr
 use super::super::Place;
 use crate::apps::study::StudyObserver;
 
-/// A network that has learned people.
+/// A trained verifier.
 pub(super) struct Learned {
     pub(super) network: FaceNet,
     recipe: Recipe,
@@ -18,8 +18,8 @@ pub(super) struct Learned {
     pub(super) backward: u64,
 }
 
-/// Trains a network of these sizes, with a class vector for everybody who is learned, and follows it by the people who are held back. `None` where it
-/// was stopped.
+/// Trains a network of these sizes, with a class vector for each training person. It is validated on
+/// the held-back people. `None` if it was stopped.
 pub(super) fn learned(
     (name, seed): (&str, u64),
     (sizes, training): (FaceNetConfig, TrainingConfig),
@@ -53,18 +53,28 @@ pub(super) fn learned(
 }
 
 impl Learned {
-    /// The pairs of `test` as chip `number` of σ scores them, of the chips of `seed`.
-    pub(super) fn on_chip(
+    /// The pairs of `test`, scored by each of the first `chips` chips with σ of the population `seed`. `told` is called after each chip. `None` if it
+    /// was stopped.
+    pub(super) fn on_chips(
         &self,
         test: &Verification,
         sigma: f64,
-        (seed, number): (u64, u64),
+        (seed, chips): (u64, u64),
         place: &Place<'_>,
-    ) -> Result<Vec<Compared>> {
+        told: &dyn Fn(),
+    ) -> Result<Option<Vec<Vec<Compared>>>> {
         let variation = Variation::from(Distribution::gaussian(sigma));
-        let weights = self.recipe.weights::<FaceNet>();
-        let seed = ChipSeed::new(seed ^ path_hash("chips of faces"), number);
-        let chip = manufacture(&self.network, weights, &variation, seed);
-        Ok(test.compared(&test.vectors(&chip, place.device)?))
+        let mut scored = Vec::new();
+        for number in 0..chips {
+            if place.is_stopped() {
+                return Ok(None);
+            }
+            let weights = self.recipe.weights::<FaceNet>();
+            let seed = ChipSeed::new(seed ^ path_hash("chips of faces"), number);
+            let chip = manufacture(&self.network, weights, &variation, seed);
+            scored.push(test.compared(&test.vectors(&chip, place.device)?));
+            told();
+        }
+        Ok(Some(scored))
     }
 }

@@ -1,4 +1,4 @@
-//! Faces that were drawn in place of photographed: do they train a verifier, and make it fairer, also on chips?
+//! Drawn faces instead of photographs: do they train a verifier, and do they make it fairer, also on chips?
 
 mod arms;
 mod claims;
@@ -24,24 +24,24 @@ use super::{Experiment, Extent, Place, training_name};
 use crate::apps::study::{self, StudyObserver};
 use crate::report::{Claim, ReproductionColumn, ReproductionCurve};
 
-/// The share of the people of a training set that it holds back for its threshold.
+/// The share of the people of a training set that is held back for choosing the threshold.
 const HELD_BACK: f64 = 0.2;
 
-/// Does a verifier learn from synthetic faces, do these make one fairer that learns from real ones as well, and which groups lose on chips?
+/// Does a verifier learn from synthetic faces, do they make a verifier of real faces fairer, and which groups lose accuracy on chips?
 ///
 /// # Source
-/// Melzi et al., "FRCSyn challenge at WACV 2024: face recognition challenge in the era of synthetic data" (arXiv 2311.10476). Faces, network and
-/// training here are small, and drawn; the claims are those of our reading of the paper, about orders and not about its numbers.
+/// Melzi et al., "FRCSyn challenge at WACV 2024: face recognition challenge in the era of synthetic data" (arXiv 2311.10476). Faces, network and training
+/// are small here, and faces are drawn. The claims follow this project's reading of the paper: they are about orders, not about its numbers.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct FrcsynPaper {
-    /// People of a real and of a synthetic training set, and of the test sets.
+    /// Number of people of a real and of a synthetic training set, and of the test sets.
     people: usize,
     test_people: usize,
-    /// Images of a person.
+    /// Number of images of a person.
     images: usize,
     network: FaceNetConfig,
     training: TrainingConfig,
-    /// Chips of each σ.
+    /// Number of chips for each σ.
     chips: u64,
 }
 
@@ -49,7 +49,7 @@ impl FrcsynPaper {
     /// The experiment on procedural faces.
     ///
     /// # Errors
-    /// Another data source, or an extent that it does not have.
+    /// If the source is another one, or if the experiment does not have the extent.
     pub(crate) fn new(source: &DataSource, extent: Extent) -> Result<Self> {
         if source.to_string() != "faces" {
             bail!(
@@ -80,7 +80,7 @@ impl FrcsynPaper {
         Ok(format!("faces?images={}{options}", self.images).parse()?)
     }
 
-    /// The training images of an arm: people to learn from, and those who give the threshold.
+    /// The training images of an arm: people to learn from, and people for choosing the threshold.
     fn learned(&self, arm: &FrcsynArm, seed: u64) -> Result<(Verification, Verification)> {
         let count = arm.sets * self.people * self.images;
         let source = self.source(arm.options)?;
@@ -90,7 +90,7 @@ impl FrcsynPaper {
         Ok(all.hold_back(all.items() - held_back))
     }
 
-    /// The test images of a condition, decided by a threshold.
+    /// The test images of a condition, decided with a threshold.
     fn test(
         &self,
         condition: &str,
@@ -109,7 +109,7 @@ impl FrcsynPaper {
     }
 }
 
-/// Sizes were chosen while looking at what seeds up to this one give: the experiment draws from the next ones.
+/// Sizes were chosen on the results of the seeds up to this one. The experiment therefore draws from later seeds.
 const CHOSEN_ON: u64 = 100;
 
 impl Experiment for FrcsynPaper {
@@ -167,15 +167,11 @@ impl Experiment for FrcsynPaper {
             let (test, compared) = &sets[0];
             let told = observer.chips(&name, self.chips * SIGMAS.len() as u64);
             for sigma in SIGMAS {
-                let mut of_chips = Vec::new();
-                for number in 0..self.chips {
-                    if place.is_stopped() {
-                        return Ok(None);
-                    }
-                    of_chips.push(learned.on_chip(test, sigma, (seed, number), place)?);
-                    told();
-                }
-                let found = numbers::of_chips(sigma, compared, &of_chips, threshold);
+                let chips = (seed, self.chips);
+                let Some(scored) = learned.on_chips(test, sigma, chips, place, &*told)? else {
+                    return Ok(None);
+                };
+                let found = numbers::of_chips(sigma, compared, &scored, threshold);
                 numbers.extend(found);
             }
         }

@@ -12,7 +12,7 @@ use super::super::cells::Cells;
 use super::arms::FrcsynArm;
 use crate::report::{ReproductionColumn, ReproductionCurve};
 
-/// The test sets: what some of their images have most of.
+/// The test sets, named after the difficulty of some of their images.
 pub(super) const CONDITIONS: [&str; 4] = ["usual", "age", "pose", "occlusion"];
 /// σ of the chips, relative to the largest weight of a layer.
 pub(super) const SIGMAS: [f64; 3] = [0.02, 0.05, 0.1];
@@ -33,17 +33,17 @@ pub(super) fn of_condition(condition: &str) -> String {
     format!("AVG, {condition}")
 }
 
-/// TO on chips, mean over chips.
+/// TO on chips, as the mean over chips.
 pub(super) fn to_on_chips(sigma: f64) -> String {
     format!("TO, σ = {sigma}")
 }
 
-/// What a group loses of its accuracy on chips, mean over chips.
+/// How much accuracy a group loses on chips, as the mean over chips.
 pub(super) fn drop_of(group: &str) -> String {
     format!("drop of {group}, σ = {USUAL_SIGMA}")
 }
 
-/// The same of the two groups that an imbalanced set has most people of, and of the two that it has fewest of.
+/// The same for the two groups with most people in an imbalanced set. [`drop_of_rare`] is about the two with fewest.
 pub(super) fn drop_of_frequent(sigma: f64) -> String {
     format!("drop of frequent groups, σ = {sigma}")
 }
@@ -52,14 +52,14 @@ pub(super) fn drop_of_rare(sigma: f64) -> String {
     format!("drop of rare groups, σ = {sigma}")
 }
 
-/// Groups that count as frequent, and as rare, from either end.
+/// Number of groups that count as frequent, and as rare.
 const ENDS: usize = 2;
 
 /// A column of shares.
 pub(super) fn column(name: String, better: Better) -> ReproductionColumn {
     ReproductionColumn {
         metric: Metric {
-            // TO of accuracies near chance, and drops that are gains, are below 0.
+            // TO of accuracies close to chance, and drops that are gains, are below 0.
             low: Some(-1.0),
             better,
             ..Metric::share(name.clone())
@@ -68,7 +68,7 @@ pub(super) fn column(name: String, better: Better) -> ReproductionColumn {
     }
 }
 
-/// What the table shows.
+/// The columns of the table.
 pub(super) fn columns() -> Vec<ReproductionColumn> {
     let higher = |name: String| column(name, Better::Higher);
     let lower = |name: String| column(name, Better::Lower);
@@ -85,7 +85,7 @@ pub(super) fn columns() -> Vec<ReproductionColumn> {
     first.chain(chips).chain(drops).collect()
 }
 
-/// TO on chips, and what frequent and rare groups lose, of the arms that are judged on chips.
+/// TO on chips, and the losses of frequent and rare groups, for the arms that are judged on chips.
 pub(super) fn curves(cells: &Cells, arms: &[FrcsynArm]) -> Vec<ReproductionCurve> {
     let over_sigma = |title: &str, better, name: fn(f64) -> String| ReproductionCurve {
         title: title.to_string(),
@@ -111,10 +111,10 @@ fn accuracies(compared: &[Compared], threshold: f64) -> Vec<f64> {
     groups.into_iter().flatten().collect()
 }
 
-/// The numbers of the test sets, one for each condition.
+/// The numbers of the test sets, one set for each condition.
 ///
 /// # Errors
-/// A set without pairs of both kinds.
+/// If a set lacks pairs of one of the two kinds.
 pub(super) fn of_sets(
     sets: &[(Verification, Vec<Compared>)],
     threshold: f64,
@@ -148,7 +148,7 @@ pub(super) fn of_sets(
     Ok(found)
 }
 
-/// The numbers of some chips of one σ: pairs as the network without deviation scores them, and as each chip does.
+/// The numbers of some chips with one σ. Pairs are given as scored by the network without deviation, and by each chip.
 pub(super) fn of_chips(
     sigma: f64,
     without: &[Compared],

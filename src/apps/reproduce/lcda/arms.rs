@@ -1,4 +1,4 @@
-//! The searches that are compared.
+//! The compared searches.
 
 use serde::Serialize;
 
@@ -11,20 +11,20 @@ pub(super) const RANDOM: &str = "random";
 const EVOLUTION: &str = "evolution";
 const TPE: &str = "tpe";
 
-/// What a search is after.
+/// The goal of a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Goal {
     /// Quality and energy.
     Energy,
-    /// The same, where proposers see neither names nor values of the space.
+    /// The same, but proposers see neither names nor values of the space.
     HiddenEnergy,
     /// Quality and latency.
     Rate,
 }
 
 impl Goal {
-    /// The score in tables.
+    /// The name of the score in tables.
     pub(super) fn score(self) -> &'static str {
         match self {
             Self::Energy | Self::HiddenEnergy => "R_ae",
@@ -32,7 +32,7 @@ impl Goal {
         }
     }
 
-    /// The name of an arm of this goal.
+    /// The name of the arm of `proposer` with this goal.
     pub(super) fn of(self, proposer: &str) -> String {
         match self {
             Self::Energy => proposer.to_string(),

@@ -1,57 +1,35 @@
-//! What the specification asks of the searches.
+//! The claims of the specification about the searches.
 
 use anyhow::Result;
 
 use super::super::cells::Cells;
-use super::super::claim::{Expected, claim, differences, median};
+use super::super::claim::{Expected, claim, differences, evaluations_until, median};
 use super::arms::{Goal, HEURISTIC, RANDOM, REINFORCE};
 use super::{best_after, looks};
 use crate::report::Claim;
 
 /// The share of REINFORCE's best score that counts as reached.
 const REACHED: f64 = 0.95;
-/// Evaluations within which the prior is to reach it.
+/// Number of evaluations within which the prior should reach it.
 const WITHIN: usize = 40;
-/// How many times as many the others are to need.
+/// How many times as many evaluations the others should need.
 const TIMES: f64 = 5.0;
 
-/// The best scores of an arm after so many evaluations, seed by seed, in hundredths.
+/// The best scores of an arm after `evaluations` evaluations, seed by seed, in hundredths.
 fn scores(cells: &Cells, goal: Goal, proposer: &str, evaluations: usize) -> Vec<f64> {
     cells.of(&goal.of(proposer), &best_after(goal, evaluations))
 }
 
-/// Evaluations after which an arm has reached `wanted`, seed by seed; all of the budget where it has not.
-fn evaluations_until(
-    cells: &Cells,
-    (goal, proposer): (Goal, &str),
-    wanted: &[f64],
-    budget: usize,
-) -> Vec<f64> {
-    let mut found = vec![budget as f64; wanted.len()];
-    let mut looked: Vec<usize> = looks(budget).collect();
-    looked.reverse();
-    // A best score never falls, so that the last look that is met here is the first that reached it.
-    for evaluations in looked {
-        let best = scores(cells, goal, proposer, evaluations);
-        for ((best, wanted), found) in best.iter().zip(wanted).zip(&mut found) {
-            if best >= wanted {
-                *found = evaluations as f64;
-            }
-        }
-    }
-    found
-}
-
-/// The claims with a formula for the quality.
+/// The claims on the space with a formula for the quality.
 ///
 /// # Errors
-/// A search without a number that a claim is about.
+/// If a search lacks a number that a claim needs.
 pub(super) fn on_the_surrogate(cells: &Cells, budget: usize) -> Result<Vec<Claim>> {
     let best = scores(cells, Goal::Energy, REINFORCE, budget);
     let wanted: Vec<f64> = best.iter().map(|best| REACHED * best).collect();
     let until = |proposer| {
-        let arm = (Goal::Energy, proposer);
-        median(evaluations_until(cells, arm, &wanted, budget))
+        let best = |evaluations| scores(cells, Goal::Energy, proposer, evaluations);
+        median(evaluations_until(looks(budget), best, &wanted, budget))
     };
     let prior = until(HEURISTIC);
     let percent = 100.0 * REACHED;
@@ -124,10 +102,10 @@ pub(super) fn on_the_surrogate(cells: &Cells, budget: usize) -> Result<Vec<Claim
     Ok(claims)
 }
 
-/// The claims on networks that are trained.
+/// The claims on the space of trained networks.
 ///
 /// # Errors
-/// A search without a number that a claim is about.
+/// If a search lacks a number that a claim needs.
 pub(super) fn on_trainings(cells: &Cells, budget: usize) -> Result<Vec<Claim>> {
     let of = |proposer, evaluations| scores(cells, Goal::Energy, proposer, evaluations);
     let half = budget.div_ceil(2);

@@ -1,4 +1,4 @@
-//! Searches for networks on crossbars: does knowing what is designed save evaluations?
+//! Searches for networks on crossbars: does knowledge of the design problem save evaluations?
 
 mod arms;
 mod claims;
@@ -20,35 +20,34 @@ use crate::apps::search::{Contest, Extent as SearchExtent, SpaceFile};
 use crate::apps::study::{self, StudyObserver};
 use crate::report::{Claim, ReproductionColumn, ReproductionCurve};
 
-/// What designs are measured by.
+/// How designs are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
-    /// A formula: seconds for many seeds.
+    /// By a formula: seconds for many seeds.
     Surrogate,
-    /// Trainings of a small space.
+    /// By training, in a small space.
     Trained,
 }
 
 /// Does a prior find good designs in fewer evaluations than a policy that starts from nothing?
 ///
 /// # Source
-/// Yan, Qin, Hu and Shi, "On the viability of using LLMs for SW/HW co-design", SOCC 2023 (arXiv 2306.06923): a language model reaches designs like those of
-/// reinforcement learning in 20 evaluations where that takes 500. A heuristic prior, which is no language model, stands for it here. Spaces and
-/// references of the scores are this project's.
+/// Yan, Qin, Hu and Shi, "On the viability of using LLMs for SW/HW co-design", SOCC 2023 (arXiv 2306.06923): a language model finds designs like those of
+/// reinforcement learning in 20 evaluations instead of 500. Here a heuristic prior replaces the language model. Spaces and reference values of the
+/// scores are this project's.
 pub(crate) struct LcdaPaper {
     form: Form,
     file: SpaceFile,
-    /// Evaluations of each search.
+    /// Number of evaluations of each search.
     budget: usize,
     contests: BTreeMap<Goal, Contest>,
 }
 
 impl LcdaPaper {
-    /// The experiment on the paper's space with a formula for the quality, or, where `source` is given, on a small space whose networks are
-    /// trained on it.
+    /// The experiment on the paper's space, with a formula for the quality. If `source` is given, on a small space whose networks are trained on it.
     ///
     /// # Errors
-    /// A source that networks of the small space do not take, and an extent that the experiment does not have.
+    /// If networks of the small space do not take the source, or if the experiment does not have the extent.
     pub(crate) fn new(source: Option<DataSource>, extent: Extent) -> Result<Self> {
         let form = match source {
             None => Form::Surrogate,
@@ -74,7 +73,7 @@ impl LcdaPaper {
             reference: RATE_REFERENCE,
             floor: 0.0,
         };
-        // Cells end quickly: a search is stopped between two evaluations.
+        // A cell ends quickly, so a search is only stopped between two evaluations.
         let never = Arc::new(AtomicBool::new(false));
         let mut contests = BTreeMap::new();
         for goal in arms::arms(form).iter().map(|arm| arm.goal) {
@@ -96,7 +95,7 @@ impl LcdaPaper {
         })
     }
 
-    /// Seeds where none are asked for: searches with a formula take no time.
+    /// Default number of seeds. With a formula there can be many.
     pub(crate) fn usual_seeds(&self) -> u64 {
         match self.form {
             Form::Surrogate => 20,
@@ -113,8 +112,8 @@ impl LcdaPaper {
     }
 }
 
-/// Numbers of evaluations after which the best score is kept: all of the first, and fewer later.
-fn looks(budget: usize) -> impl Iterator<Item = usize> {
+/// Numbers of evaluations after which the best score is kept: each of the first ones, and fewer later.
+fn looks(budget: usize) -> impl DoubleEndedIterator<Item = usize> {
     (1..=budget).filter(move |&count| {
         let every = match count {
             ..=40 => 1,
@@ -125,12 +124,12 @@ fn looks(budget: usize) -> impl Iterator<Item = usize> {
     })
 }
 
-/// The name of the best score after so many evaluations.
+/// The name of the best score after `evaluations` evaluations.
 fn best_after(goal: Goal, evaluations: usize) -> String {
     format!("{} after {evaluations}", goal.score())
 }
 
-/// What the scores of a goal are: any number.
+/// The metric for scores of a goal. It has no limits.
 fn metric_of(goal: Goal) -> Metric {
     Metric {
         better: Better::Higher,

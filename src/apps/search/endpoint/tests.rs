@@ -1,4 +1,4 @@
-//! An endpoint on a local socket that speaks the protocol, well and badly.
+//! An endpoint on a local socket, which follows the protocol or breaks it.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -10,7 +10,7 @@ use super::*;
 
 const KEY: &str = "secret-key-17";
 
-/// A server that gives these responses to one request after the other, and what it was asked.
+/// A server that answers consecutive requests with these responses, and records the requests.
 struct Mock {
     url: String,
     asked: Arc<Mutex<Vec<(String, Value)>>>,

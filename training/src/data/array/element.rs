@@ -1,13 +1,13 @@
-//! What the elements of an array are, and the numbers that they stand for.
+//! The types of an array's elements, and the numbers that they stand for.
 
-/// Little-endian elements `bytes` of type `number`, each as `float` makes of it.
+/// Reads the little-endian elements `bytes` as the type `number`, and converts each by `float`.
 macro_rules! numbers {
     ($bytes:expr, $number:ty, $float:expr) => {
         of::<{ size_of::<$number>() }, _>($bytes, |bytes| $float(<$number>::from_le_bytes(bytes)))
     };
 }
 
-/// What an element is.
+/// The type of an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Element {
     Bool,
@@ -22,14 +22,14 @@ pub(super) enum Element {
     F16,
     F32,
     F64,
-    /// Text of so many bytes, filled up with zeros.
+    /// Text of this many bytes, padded with zeros.
     Bytes(usize),
-    /// Text of so many UTF-32 characters, filled up with zeros.
+    /// Text of this many UTF-32 characters, padded with zeros.
     Unicode(usize),
 }
 
 impl Element {
-    /// The element of a `descr` without its byte order, such as `f4`.
+    /// The type that a `descr` without its byte order names, such as `f4`.
     pub(super) fn parse(kind: &str) -> Option<Self> {
         Some(match kind {
             "b1" | "?" => Self::Bool,
@@ -67,7 +67,7 @@ impl Element {
         }
     }
 
-    /// Little-endian elements as 32-bit floats; `None` of text.
+    /// Little-endian elements as 32-bit floats; `None` for text.
     pub(super) fn floats(self, bytes: &[u8]) -> Option<Vec<f32>> {
         Some(match self {
             Self::U8 => numbers!(bytes, u8, f32::from),
@@ -86,7 +86,7 @@ impl Element {
         })
     }
 
-    /// Little-endian elements as 64-bit floats; none of text.
+    /// Little-endian elements as 64-bit floats; empty for text.
     pub(super) fn doubles(self, bytes: &[u8]) -> Vec<f64> {
         match self {
             Self::Bool | Self::U8 => numbers!(bytes, u8, f64::from),
@@ -109,7 +109,7 @@ impl Element {
         matches!(self, Self::Bytes(_) | Self::Unicode(_))
     }
 
-    /// The number of bytes that are swapped where the byte order is the other one.
+    /// Number of bytes that change their order between the two byte orders.
     pub(super) fn word(self) -> usize {
         match self {
             Self::Bytes(_) => 1,

@@ -1,4 +1,4 @@
-//! What stands before the elements of an array.
+//! The header of an array, which comes before its elements.
 
 use std::io::Read;
 
@@ -7,12 +7,12 @@ use super::shown;
 use crate::TrainingError;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
-/// The longest header that is read. That of a plain array has 118 bytes.
+/// The longest header that is read, in bytes. A plain array has 118.
 const LONGEST_HEADER: usize = 1 << 16;
 /// The most axes that NumPy allows.
 const MOST_AXES: usize = 64;
 
-/// What a header says.
+/// The content of a header.
 #[derive(Debug, PartialEq)]
 pub(super) struct Header {
     pub(super) element: Element,
@@ -22,7 +22,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// The header at the start of an array, and how many bytes come before the elements.
+    /// Reads the header at the start of an array, and gives the number of bytes before the elements.
     pub(super) fn read(
         place: &str,
         reader: &mut impl Read,
@@ -55,7 +55,7 @@ impl Header {
         Ok((header, MAGIC.len() + 2 + length.len() + header_length))
     }
 
-    /// Bytes of all elements, which must be the `held` that there are.
+    /// Bytes of all elements. They must equal `held`, the bytes that there are.
     pub(super) fn size(&self, place: &str, held: u64) -> Result<usize, TrainingError> {
         let size = self
             .shape
@@ -115,7 +115,7 @@ impl Header {
             .split(',')
             .map(str::trim)
             .filter(|axis| !axis.is_empty());
-        // Python 2 wrote long integers with an L.
+        // Python 2 wrote long integers with an L at the end.
         let axes: Option<Vec<usize>> = axes
             .map(|axis| axis.trim_end_matches('L').parse().ok())
             .collect();

@@ -6,10 +6,10 @@ use crate::TrainingError;
 use crate::data::class_list::{Labels, MOST_CLASSES};
 
 impl Array {
-    /// Its values as labels, `[n]`, `[n, 1]` or one-hot `[n, classes]`.
+    /// The array's values as labels. Its shape is `[n]`, `[n, 1]`, or one-hot `[n, classes]`.
     ///
     /// # Errors
-    /// [`TrainingError::Data`] for another shape, and for a value that is no label, with its position.
+    /// [`TrainingError::Data`] for another shape, and for a value that is no label, with its index.
     pub(in crate::data) fn into_labels(self) -> Result<Labels, TrainingError> {
         let (count, columns) = match *self.shape.as_slice() {
             [count] | [count, 1] => (count, 1),
@@ -40,7 +40,7 @@ impl Array {
                 bytes.iter().map(|label| u16::from(*label)).collect(),
             ));
         }
-        // Every label that is allowed is exact as a 64-bit float, and no other number becomes one of them.
+        // A 64-bit float holds every allowed label exactly, and no other number is rounded to one.
         let numbers = element.doubles(&bytes);
         if columns != 1 {
             return one_hot(&place, &numbers, count, columns);
@@ -69,7 +69,7 @@ impl Array {
         labels.map(Labels::Numbers)
     }
 
-    /// Its elements as text.
+    /// The elements as text.
     fn names(self) -> Result<Vec<String>, TrainingError> {
         let text = |bytes: &[u8]| match self.element {
             Element::Unicode(_) => {
@@ -81,7 +81,7 @@ impl Array {
         };
         let (size, all) = (self.element.size(), self.bytes.some(0..self.size()));
         self.check_read()?;
-        // Elements of no width are empty texts.
+        // Elements of zero width are empty texts.
         let elements = (0..self.shape[0]).map(|index| &all[index * size..][..size]);
         let names = elements.enumerate().map(|(sample, bytes)| {
             let name = text(bytes).map(|name| name.trim_end_matches('\0').trim().to_string());

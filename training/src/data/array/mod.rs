@@ -24,15 +24,15 @@ use crate::TrainingError;
 
 /// Bytes that are read at a time.
 const PIECE: usize = 1 << 18;
-/// Larger numbers are refused: differences of two of them must still be 32-bit floats.
+/// Larger numbers are refused, because the difference of two values must fit into a 32-bit float.
 const LARGEST: f32 = f32::MAX / 4.0;
 
-/// An array: its elements in the order of rows (C order), little-endian.
+/// An array. Its elements are little-endian, row by row (C order).
 #[derive(Debug)]
 pub(super) struct Array {
     /// Where it was read, for messages.
     pub(super) place: String,
-    /// Lengths of its axes.
+    /// The lengths of its axes.
     pub(super) shape: Vec<usize>,
     element: Element,
     bytes: Bytes,
@@ -42,12 +42,12 @@ pub(super) struct Array {
 #[derive(Debug)]
 enum Bytes {
     Held(Vec<u8>),
-    /// In this file, from here on.
+    /// In this file, from this offset on.
     Stored(StoredBytes, u64),
 }
 
 impl Bytes {
-    /// Those in `range`; zeros where they could not be read.
+    /// The bytes in `range`; zeros if they could not be read.
     fn some(&self, range: Range<usize>) -> Cow<'_, [u8]> {
         match self {
             Self::Held(bytes) => Cow::Borrowed(&bytes[range]),
@@ -59,7 +59,7 @@ impl Bytes {
         }
     }
 
-    /// All of them, `size`.
+    /// All `size` bytes.
     fn all(self, size: usize) -> Result<Vec<u8>, TrainingError> {
         match self {
             Self::Held(bytes) => Ok(bytes),
@@ -72,8 +72,8 @@ impl Bytes {
 }
 
 impl Array {
-    /// Reads an array from `reader`, which gives `available` bytes. At most as much is allocated as the array needs, and
-    /// nothing where it needs more than is available.
+    /// Reads an array from `reader`, which gives `available` bytes. No more is allocated than the array needs, and nothing if it needs more than
+    /// is available.
     ///
     /// # Errors
     /// [`TrainingError::Data`] that names `place`.
@@ -93,13 +93,13 @@ impl Array {
                 "name a smaller array",
             )
         })?;
-        // In pieces that stay in the processor's cache until the checksum of an archive has seen them.
+        // Pieces are small enough to stay in the processor's cache until the checksum of an archive has read them.
         while bytes.len() < size {
             let from = bytes.len();
             bytes.resize(size.min(from + PIECE), 0);
             reader.read_exact(&mut bytes[from..]).map_err(failed)?;
         }
-        // The end of a packed stream is checked when it is read.
+        // Reading past the last byte makes a packed stream check its end.
         let more = reader.read(&mut [0]).map_err(failed)?;
         if more > 0 {
             return Err(broken(&place, "it goes on after its end"));
@@ -119,8 +119,8 @@ impl Array {
         })
     }
 
-    /// The array that the bytes `range` of a file are, which stays there; `None` where its elements must be put in order before they can
-    /// be used: text, the order of columns, the other byte order.
+    /// The array in the bytes `range` of a file. Its elements stay in the file. `None` if they must be converted before they can be used: text,
+    /// column order, or the other byte order.
     ///
     /// # Errors
     /// [`TrainingError::Data`] that names `place`.
@@ -147,12 +147,12 @@ impl Array {
         }))
     }
 
-    /// Whether it stays in its file.
+    /// Whether its elements stay in their file.
     pub(super) fn is_stored(&self) -> bool {
         matches!(self.bytes, Bytes::Stored(..))
     }
 
-    /// Refuses an array in a file that has changed since.
+    /// Fails if the array's file has changed since it was opened.
     ///
     /// # Errors
     /// Those of [`StoredBytes::check_read`].
@@ -163,7 +163,7 @@ impl Array {
         }
     }
 
-    /// Bytes of elements that are in memory: none where it stays in its file.
+    /// Bytes of elements in memory; 0 if they stay in their file.
     pub(super) fn held_bytes(&self) -> usize {
         match &self.bytes {
             Bytes::Held(bytes) => bytes.len(),
@@ -171,17 +171,17 @@ impl Array {
         }
     }
 
-    /// Whether its elements are bytes, which stay bytes.
+    /// Whether its elements are bytes. Bytes are kept as bytes.
     pub(super) fn holds_bytes(&self) -> bool {
         self.element == Element::U8
     }
 
-    /// Elements of one sample, the first axis being over samples.
+    /// Elements of one sample. The first axis counts samples.
     pub(super) fn sample_len(&self) -> usize {
         self.shape.iter().skip(1).product()
     }
 
-    /// The values of sample `index`, as [`into_values`](Self::into_values) makes them of all.
+    /// The values of sample `index`, equal to those that [`into_values`](Self::into_values) gives.
     pub(super) fn sample(&self, index: usize) -> Sample<'_> {
         let size = self.sample_len() * self.element.size();
         let bytes = self.bytes.some(index * size..(index + 1) * size);
@@ -191,12 +191,12 @@ impl Array {
         }
     }
 
-    /// Refuses what [`into_values`](Self::into_values) refuses.
+    /// Fails where [`into_values`](Self::into_values) would fail.
     ///
     /// # Errors
     /// [`TrainingError::Data`] for text, and for a value that is not finite, with the number of its sample.
     pub(super) fn check_values(&self) -> Result<(), TrainingError> {
-        // Samples without values are none, however many a header claims. Bytes are all finite.
+        // Samples without values need no check, however many the header claims. Bytes are always finite.
         let count = match self.sample_len() == 0 || self.holds_bytes() {
             true => 0,
             false => self.shape[0],
@@ -209,7 +209,7 @@ impl Array {
         self.check_read()
     }
 
-    /// Refuses a value of `floats`, the first of which is that of sample `first`, that is not finite.
+    /// Fails if a value of `floats` is not finite. The first value is the first of sample `first`.
     fn check_floats(&self, first: usize, floats: &[f32]) -> Result<(), TrainingError> {
         let position = floats
             .iter()
@@ -228,7 +228,7 @@ impl Array {
         }
     }
 
-    /// Its values as samples: bytes stay bytes, all other numbers become 32-bit floats.
+    /// Its values as samples. Bytes stay bytes; all other numbers become 32-bit floats.
     ///
     /// # Errors
     /// [`TrainingError::Data`] for text, and for a value that is not finite, with the number of its sample.
@@ -265,13 +265,13 @@ impl Array {
     }
 }
 
-/// Shows a shape as NumPy does.
+/// A shape as NumPy writes it.
 pub(super) fn shown(shape: &[usize]) -> String {
     let axes: Vec<String> = shape.iter().map(ToString::to_string).collect();
     format!("[{}]", axes.join(", "))
 }
 
-/// The elements of `size` bytes of an array in the order of columns (Fortran order), in the order of rows.
+/// The elements of an array, `size` bytes each, converted from column order (Fortran order) to row order.
 fn in_row_order(bytes: &[u8], shape: &[usize], size: usize) -> Vec<u8> {
     let mut strides = Vec::with_capacity(shape.len());
     let mut stride = 1;
@@ -284,7 +284,7 @@ fn in_row_order(bytes: &[u8], shape: &[usize], size: usize) -> Vec<u8> {
     let mut from = 0;
     while ordered.len() < bytes.len() {
         ordered.extend_from_slice(&bytes[from * size..][..size]);
-        // The last axis moves first.
+        // The index of the last axis changes fastest.
         for axis in (0..shape.len()).rev() {
             index[axis] += 1;
             from += strides[axis];
@@ -319,7 +319,7 @@ pub(super) mod writing {
 
     pub(in crate::data) fn with_header(header: &str, elements: &[u8]) -> Vec<u8> {
         let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-        // NumPy fills up with spaces to a multiple of 64 bytes.
+        // NumPy pads with spaces to a multiple of 64 bytes.
         let length = (header.len() + 1 + 10).next_multiple_of(64) - 10;
         bytes.extend((length as u16).to_le_bytes());
         bytes.extend(format!("{header:<0$}\n", length - 1).as_bytes());

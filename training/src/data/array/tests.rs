@@ -89,7 +89,7 @@ fn column_order_becomes_row_order() {
 #[test]
 fn headers_of_all_versions_are_read() {
     let good = npy("|u1", &[2], &[8, 9]);
-    // Version 2 and 3 have a length of 32 bits.
+    // Versions 2 and 3 have a 32-bit length.
     for version in [2, 3] {
         let mut bytes = good.clone();
         bytes[6] = version;
@@ -97,7 +97,7 @@ fn headers_of_all_versions_are_read() {
         let array = read(&bytes).unwrap();
         assert_eq!(array.into_values().unwrap(), Values::Bytes(vec![8, 9]));
     }
-    // As Python 2 wrote it, and with the keys in another order.
+    // A header as Python 2 wrote it, and one whose keys are in another order.
     for header in [
         "{'descr': '|u1', 'fortran_order': False, 'shape': (2L,), }",
         "{'shape': (2,), 'fortran_order': False, 'descr': '|u1'}",

@@ -17,43 +17,41 @@ pub(in crate::data) const KIND: Kind = Kind {
     open: |argument| Ok(Arc::new(Adult::new(argument)?)),
 };
 
-/// Columns of a row, the label included.
+/// Columns of a row, including the label.
 const COLUMNS: usize = 15;
-/// Numbers, which networks see as they are: age, years of education, hours of a week.
+/// Columns of numbers that networks see unchanged: age, years of education, hours per week.
 const NUMBERS: [usize; 3] = [0, 4, 12];
-/// Amounts of money of many sizes, which networks see as their logarithm: capital gain and loss.
+/// Columns of amounts of money, whose sizes vary widely. Networks see their logarithms: capital gain and loss.
 const AMOUNTS: [usize; 2] = [10, 11];
-/// Words, of which each is a value that is 1 or 0: kind of work, marital status, occupation, relationship, race, sex.
+/// Columns of words. Each word becomes one value, 1 or 0: kind of work, marital status, occupation, relationship, race, sex.
 const WORDS: [usize; 6] = [1, 5, 6, 7, 8, 9];
 const RACE: usize = 8;
 const SEX: usize = 9;
 const INCOME: usize = 14;
-/// The labels, as the file writes them.
+/// The labels as the file spells them.
 const CLASSES: [&str; 2] = ["<=50K", ">50K"];
 
-/// The source: a row of 14 attributes for each person, with whether they earn more than 50,000 dollars a year.
+/// The data source: one row of attributes per person, and whether the person earns more than 50,000 dollars a year.
 ///
 /// # Source
-/// Kohavi, "Scaling up the accuracy of naive-Bayes classifiers", KDD 1996: the file `adult.data` of the UCI repository. The weight of a record, the name of the
-/// education (its years say the same) and the country are left out. The attribute that groups people is no input.
+/// Kohavi, "Scaling up the accuracy of naive-Bayes classifiers", KDD 1996: the file `adult.data` of the UCI repository. Three attributes are
+/// left out: the weight of a record, the name of the education (its years say the same), and the country. The attribute that defines the groups
+/// is not an input.
 #[derive(Debug)]
 struct Adult {
     options: Options,
-    /// The column of the groups.
+    /// The column that defines the groups.
     by: usize,
 }
 
 impl Adult {
     fn new(argument: &str) -> Result<Self, TrainingError> {
         let options = Options::parse(KIND.name, argument, &[&["by"]])?;
-        let by = match options.get("by") {
-            None | Some("sex") => SEX,
-            Some("race") => RACE,
-            Some(other) => {
-                return Err(options.refuse(format!("by={other} is not allowed: use race or sex")));
-            }
-        };
-        Ok(Self { options, by })
+        let by = options.one_of("by", &[("race", RACE), ("sex", SEX)])?;
+        Ok(Self {
+            options,
+            by: by.unwrap_or(SEX),
+        })
     }
 
     fn table(&self) -> Result<Table, TrainingError> {
@@ -95,7 +93,7 @@ impl Adult {
             for column in WORDS.into_iter().filter(|column| *column != self.by) {
                 said.push(format!("{column} {}", row.text(column)?));
             }
-            // The test file of the repository ends its labels with a point.
+            // In the test file of the repository, labels end with a point.
             let income = row.text(INCOME)?.trim_end_matches('.');
             let label = CLASSES.iter().position(|class| *class == income);
             let label = label.ok_or_else(|| {
@@ -129,7 +127,7 @@ impl Adult {
             }
         }
         Ok(People {
-            // A value is a channel of one pixel, so that a convolution with a kernel of 1 is a dense layer.
+            // Each value is a channel of one pixel, so that a convolution with a kernel of 1 acts as a dense layer.
             shape: [width, 1, 1],
             values: Values::Floats(values),
             rows,
@@ -148,8 +146,7 @@ impl Reader for Adult {
     }
 
     fn both(&self, _: u64, _: Amount, _: Amount) -> Result<DataSplit, TrainingError> {
-        let place = self.options.path.display().to_string();
-        self.people()?.split(&place)
+        self.people()?.split(&self.options.path)
     }
 }
 
@@ -191,7 +188,7 @@ mod tests {
     fn rows_become_channels_and_the_attribute_of_the_groups_is_no_input() {
         for (options, groups) in [("", ["Female", "Male"]), ("?by=race", ["Black", "White"])] {
             let split = load(&rows(), options).unwrap();
-            // Three numbers, two amounts, and one word each of work, marriage, occupation and relationship, and two of race or sex.
+            // Three numbers, two amounts, one word each for work, marriage, occupation and relationship, and two for race or sex.
             assert_eq!(split.train.shape, [3 + 2 + 4 + 2, 1, 1]);
             assert_eq!(split.train.class_names, CLASSES);
             assert_eq!(split.train.normalization.mean.len(), 11);
@@ -200,14 +197,14 @@ mod tests {
                 let mut names = origins.groups.clone();
                 names.sort();
                 assert_eq!(names, groups);
-                for (at, row) in part.floats().chunks(11).enumerate() {
+                let groups = origins.names();
+                for ((at, row), group) in part.floats().chunks(11).enumerate().zip(groups) {
                     let number = row[0] as usize;
                     assert_eq!(row[1..4], [13.0, 40.0, 0.0]);
-                    // Two ways to a logarithm may differ in their last bits.
+                    // Two implementations of a logarithm may differ in their last bits.
                     assert!((row[4] - 10.0f32.ln()).abs() < 1e-6);
                     assert_eq!(row[5..].iter().sum::<f32>(), 5.0);
                     assert_eq!(usize::from(part.labels[at]), usize::from(number % 3 == 1));
-                    let group = &origins.groups[origins.samples[at].group as usize];
                     let of = match options {
                         "" => ["Male", "Female"][number % 2],
                         _ => ["White", "Black"][number / 2 % 2],
@@ -256,7 +253,7 @@ mod tests {
         let split = source.load(1, None, None).unwrap();
         assert_eq!(split.train.len() + split.test.len(), 24_000);
         assert_eq!(split.test.origins.unwrap().groups.len(), 5);
-        // About a quarter earns more.
+        // About a quarter of the people earn more.
         let rich = split
             .train
             .labels

@@ -16,24 +16,24 @@ pub(in crate::data) const KIND: Kind = Kind {
     open: |argument| Ok(Arc::new(Ham10000::new(argument)?)),
 };
 
-/// Pixels of a side.
+/// Height and width of a picture in pixels.
 const SIZE: usize = 8;
-/// The pixels with the labels, and who they are of; row by row the same.
+/// The table of pixels and labels, and below the table of patients. Their rows correspond.
 const PIXELS: &str = "hmnist_8_8_L.csv";
 const PEOPLE: &str = "HAM10000_metadata.csv";
 /// The kinds of lesions, in the order of their labels.
 const CLASSES: [&str; 7] = ["akiec", "bcc", "bkl", "df", "nv", "vasc", "mel"];
-/// From this age on a patient counts as old; it halves the set.
+/// A patient of at least this age counts as old. The limit divides the set into halves.
 const OLD: f32 = 50.0;
 
-/// What groups patients.
+/// What defines the groups.
 #[derive(Clone, Copy, Debug)]
 enum By {
     Sex,
     Age,
 }
 
-/// The source: grey pictures of 8 × 8 pixels. Pictures of one lesion are on one side of the split.
+/// The data source: grey pictures of 8 × 8 pixels. All pictures of one lesion are on the same side of the split.
 ///
 /// # Source
 /// Tschandl, Rosendahl and Kittler, "The HAM10000 dataset", Sci. Data 5, 2018, as the tables `hmnist_8_8_L.csv` and `HAM10000_metadata.csv`.
@@ -41,31 +41,25 @@ enum By {
 struct Ham10000 {
     options: Options,
     by: By,
-    /// Rows of patients whose group is not known, as they were counted last.
+    /// Number of rows without a known group, from the last reading.
     unknown: Mutex<Option<usize>>,
 }
 
-/// Who a row is of.
+/// The patient of a row.
 struct Patient {
     lesion: String,
     kind: String,
-    /// None where it is not known.
+    /// `None` if it is unknown.
     group: Option<String>,
 }
 
 impl Ham10000 {
     fn new(argument: &str) -> Result<Self, TrainingError> {
         let options = Options::parse(KIND.name, argument, &[&["by"]])?;
-        let by = match options.get("by") {
-            None | Some("sex") => By::Sex,
-            Some("age") => By::Age,
-            Some(other) => {
-                return Err(options.refuse(format!("by={other} is not allowed: use sex or age")));
-            }
-        };
+        let by = options.one_of("by", &[("sex", By::Sex), ("age", By::Age)])?;
         Ok(Self {
             options,
-            by,
+            by: by.unwrap_or(By::Sex),
             unknown: Mutex::new(None),
         })
     }
@@ -198,8 +192,7 @@ impl Reader for Ham10000 {
     }
 
     fn both(&self, _: u64, _: Amount, _: Amount) -> Result<DataSplit, TrainingError> {
-        let place = self.options.path.display().to_string();
-        self.people()?.split(&place)
+        self.people()?.split(&self.options.path)
     }
 
     fn left_out(&self) -> Option<String> {
@@ -227,7 +220,7 @@ mod tests {
     use super::*;
     use crate::data::DataSource;
 
-    /// Forty pictures of twenty lesions: all pixels are the number of the picture.
+    /// Forty pictures of twenty lesions. All pixels of a picture equal its number.
     fn tables() -> [String; 2] {
         let names: Vec<String> = (0..64).map(|pixel| format!("pixel{pixel:04}")).collect();
         let mut pixels = format!("{},label\n", names.join(","));
@@ -271,11 +264,10 @@ mod tests {
             let left_out = source.left_out().unwrap();
             assert!(left_out.starts_with("2 pictures of patients"), "{left_out}");
             for part in [&split.train, &split.test] {
-                let origins = part.origins.as_ref().unwrap();
-                for (at, picture) in part.bytes().chunks(64).enumerate() {
+                let groups = part.origins.as_ref().unwrap().names();
+                for ((at, picture), group) in part.bytes().chunks(64).enumerate().zip(groups) {
                     let number = usize::from(picture[0]);
                     assert_eq!(usize::from(part.labels[at]), number / 2 % 7);
-                    let group = &origins.groups[origins.samples[at].group as usize];
                     assert_eq!(
                         group,
                         match old {
@@ -356,7 +348,7 @@ mod tests {
         }
         let source: DataSource = format!("ham10000:{}", path.display()).parse().unwrap();
         let split = source.load(1, None, None).unwrap();
-        // 44 patients have no known sex.
+        // The sex of 44 patients is unknown.
         assert_eq!(split.train.len() + split.test.len(), 8015 - 44);
         assert_eq!(split.test.classes, 7);
     }

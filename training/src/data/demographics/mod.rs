@@ -1,8 +1,8 @@
-//! Tables about people, whose groups are what fairness is measured between.
+//! Tables about people in groups, between which fairness is measured.
 //!
 //! | file | question |
 //! |---|---|
-//! | `people.rs` | which people are trained on, and which are judged? |
+//! | `people.rs` | who is in the training set, and who is in the test set? |
 //! | `adult.rs` | census records: who earns more than 50,000 dollars? |
 //! | `ham10000.rs` | skin lesions, by the sex or the age of the patient |
 

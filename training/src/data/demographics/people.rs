@@ -1,24 +1,26 @@
 //! From rows about people to training and test samples.
 
+use std::path::Path;
+
 use crossburn_noise::{Philox, path_hash};
 
 use crate::TrainingError;
 use crate::data::statistics::{Scale, normalization};
 use crate::data::{DataSplit, Normalization, Origins, Samples, Values};
 
-/// The share of the test.
+/// The share of the test set.
 const TEST: f64 = 0.2;
 
 /// One row.
 pub(super) struct Person {
-    /// What stays on one side of the split, such as all pictures of a lesion.
+    /// The unit of the split, such as a lesion: all its rows are on the same side.
     pub(super) unit: String,
-    /// The group that fairness is measured between.
+    /// The group, between which fairness is measured.
     pub(super) group: String,
     pub(super) label: u16,
 }
 
-/// Rows of one file with what networks see of them.
+/// The rows of one file, with the values that networks see.
 pub(super) struct People {
     /// `[channels, height, width]` of a row.
     pub(super) shape: [usize; 3],
@@ -28,12 +30,12 @@ pub(super) struct People {
 }
 
 impl People {
-    /// Four fifths of the units to learn from and a fifth to judge by, both in random order, the rows of a unit side by side. Units are drawn by their
-    /// names, whatever the seed of a run. The normalization is that of the training rows.
+    /// Splits the units: four fifths for training, a fifth for testing, both in random order, with the rows of a unit side by side. The draw
+    /// depends only on the names of the units, not on the seed of a run. The normalization is that of the training rows.
     ///
     /// # Errors
-    /// [`TrainingError::Data`] where one of the parts is empty.
-    pub(super) fn split(self, place: &str) -> Result<DataSplit, TrainingError> {
+    /// [`TrainingError::Data`] that names `file`, if one of the parts is empty.
+    pub(super) fn split(self, file: &Path) -> Result<DataSplit, TrainingError> {
         let draw = |person: &Person| {
             Philox::new(path_hash("split of people"), path_hash(&person.unit)).uniform(0)
         };
@@ -44,7 +46,7 @@ impl People {
         let (test, train) = places.split_at(tested);
         if test.is_empty() || train.is_empty() {
             return Err(TrainingError::data(
-                place,
+                file.display().to_string(),
                 format!(
                     "its {} rows are too few for training and test",
                     places.len()
@@ -95,7 +97,7 @@ mod tests {
 
     #[test]
     fn units_stay_together_and_rows_keep_label_and_group() {
-        let split = people(600).split("a").unwrap();
+        let split = people(600).split(Path::new("a")).unwrap();
         let units = |samples: &Samples| -> Vec<usize> {
             samples
                 .floats()
@@ -105,10 +107,10 @@ mod tests {
         };
         let (train, test) = (units(&split.train), units(&split.test));
         assert_eq!(train.len() + test.len(), 600);
-        // 200 units, each with a probability of 1/5: 40, within four standard deviations of 5.7.
+        // Each of 200 units is tested with probability 1/5: 40 on average, within four standard deviations of 5.7.
         assert!((test.len() / 3).abs_diff(40) < 23, "{}", test.len());
         assert!(test.iter().all(|unit| !train.contains(unit)));
-        // The three rows of a unit stand side by side.
+        // The three rows of a unit are side by side.
         assert!(
             train
                 .chunks(3)
@@ -116,22 +118,17 @@ mod tests {
         );
         assert!(!train.is_sorted());
         for samples in [&split.train, &split.test] {
-            let origins = samples.origins.as_ref().unwrap();
-            for ((value, label), origin) in samples
-                .floats()
-                .iter()
-                .zip(&samples.labels)
-                .zip(&origins.samples)
-            {
+            let groups = samples.origins.as_ref().unwrap().names();
+            let rows = samples.floats().iter().zip(&samples.labels);
+            for ((value, label), group) in rows.zip(groups) {
                 let number = *value as usize;
                 assert_eq!(usize::from(*label), number % 2);
-                let group = &origins.groups[origin.group as usize];
                 assert_eq!(group, ["young", "old"][number % 2]);
             }
         }
         let mean = split.train.floats().iter().sum::<f32>() / train.len() as f32;
         // Sums of whole numbers below 2^24 are exact.
         assert!((split.test.normalization.mean[0] - mean).abs() < 1e-3);
-        assert!(people(1).split("a").is_err());
+        assert!(people(1).split(Path::new("a")).is_err());
     }
 }

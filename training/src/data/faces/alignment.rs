@@ -1,15 +1,15 @@
-//! The similarity that takes the landmarks of a face to their usual places.
+//! The similarity map that moves the landmarks of a face to their usual places.
 
-/// A point in pixels: how far to the right and how far down. The middle of the first pixel is `[0, 0]`.
+/// A point in pixels: to the right, and down. The middle of the first pixel is `[0, 0]`.
 pub(super) type Point = [f64; 2];
 
-/// Side of the square in which [`USUAL`] stands.
+/// Side of the square, in pixels, to which [`USUAL`] refers.
 const USUAL_SIDE: f64 = 112.0;
-/// Where the eyes, the tip of the nose and the corners of the mouth are in an aligned face; each pair as it stands in the image, the left one
+/// Places of the eyes, the tip of the nose and the corners of the mouth in an aligned face. Of each pair, the one on the left of the image comes
 /// first.
 ///
 /// # Source
-/// Deng et al., "ArcFace", CVPR 2019: the five points of its 112 x 112 crops, as its authors' code has them.
+/// Deng et al., "ArcFace", CVPR 2019: the five points of its 112 x 112 crops, from its authors' code.
 const USUAL: [Point; 5] = [
     [38.2946, 51.6963],
     [73.5318, 51.5014],
@@ -17,41 +17,41 @@ const USUAL: [Point; 5] = [
     [41.5493, 92.3655],
     [70.7299, 92.2041],
 ];
-/// How many landmarks an image may have: the eyes, or all.
+/// Numbers of landmarks that an image may have: only the eyes, or all.
 pub(super) const COUNTS: [usize; 2] = [2, USUAL.len()];
 
-/// Where the first `count` landmarks are in an aligned face of this height and width: as in the largest square in its middle.
+/// Places of the first `count` landmarks in an aligned face of this height and width, which are those of the largest square in its middle.
 pub(super) fn usual_places([height, width]: [usize; 2], count: usize) -> Vec<Point> {
     let [height, width] = [height as f64, width as f64];
     let side = height.min(width);
     let scale = side / USUAL_SIDE;
     let border = [(width - side) / 2.0, (height - side) / 2.0];
-    // Sides of pixels lie half a pixel off their middles.
+    // The edge of a pixel is half a pixel away from its middle.
     let place = |axis: usize, at: f64| border[axis] + scale * (at + 0.5) - 0.5;
     let usual = USUAL.iter().take(count);
     usual.map(|[x, y]| [place(0, *x), place(1, *y)]).collect()
 }
 
-/// A map of the plane that turns, scales and moves, and does not mirror: with points as complex numbers, `z → a z + b`.
+/// A map of the plane that turns, scales and moves, but does not mirror. With points as complex numbers: `z → a z + b`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Similarity {
-    /// Scale times cosine, and scale times sine of the angle.
+    /// Scale times the cosine of the angle, and scale times its sine.
     pub(super) a: [f64; 2],
     /// The shift.
     pub(super) b: [f64; 2],
 }
 
 impl Similarity {
-    /// The map that brings the points `from` closest to `to`, by the sum of squared distances. `None` where there is no one best map, such as from
-    /// points that are all the same, and where that map would shrink everything to a point.
+    /// The map that brings the points `from` closest to `to`, by the sum of squared distances. `None` if there is no unique best map, for example
+    /// because all points are the same, and if the best map would shrink everything to a point.
     ///
     /// ```text
     /// a = Σ (to_i - mean to) conj(from_i - mean from) / Σ |from_i - mean from|²,   b = mean to - a mean from
     /// ```
     ///
     /// # Source
-    /// Umeyama, "Least-squares estimation of transformation parameters between two point patterns", IEEE TPAMI 13 (1991), equations 40 to 42. In the
-    /// plane its rotation, scale and shift are those of this complex division.
+    /// Umeyama, "Least-squares estimation of transformation parameters between two point patterns", IEEE TPAMI 13 (1991), equations 40 to 42. In
+    /// the plane, the complex division gives the same rotation, scale and shift.
     pub(super) fn between(from: &[Point], to: &[Point]) -> Option<Self> {
         if from.len() != to.len() || from.is_empty() {
             return None;
@@ -81,12 +81,12 @@ impl Similarity {
         (whole && found.scale() > 0.0).then_some(found)
     }
 
-    /// By what lengths are multiplied.
+    /// The factor by which lengths are multiplied.
     pub(super) fn scale(&self) -> f64 {
         self.a[0].hypot(self.a[1])
     }
 
-    /// The point that is taken to `to`.
+    /// The point that the map moves to `to`.
     pub(super) fn back(&self, to: Point) -> Point {
         let [x, y] = [to[0] - self.b[0], to[1] - self.b[1]];
         let [a, b] = self.a;
@@ -158,10 +158,10 @@ mod tests {
             USUAL.as_flattened(),
             1e-12,
         );
-        // Half the size: the middle of pixel 0 of two is at 0.5 of the larger image.
+        // Half the size: the middle of pixel 0 is at 0.5 in the larger image, in the middle of two pixels.
         let half = usual_places([56, 56], 2);
         close(&half[0], &[38.7946 / 2.0 - 0.5, 52.1963 / 2.0 - 0.5], 1e-12);
-        // A border of 14 pixels on the left and on the right.
+        // A border of 14 pixels on the left, and one on the right.
         let broad = usual_places([56, 84], 2);
         close(&broad[0], &[half[0][0] + 14.0, half[0][1]], 1e-12);
     }

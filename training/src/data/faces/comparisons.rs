@@ -1,4 +1,4 @@
-//! Lists of pairs of images, and the images of a pair.
+//! Lists of pairs of images, and reading the images of a pair.
 
 use std::path::{Path, PathBuf};
 
@@ -8,22 +8,22 @@ use super::super::{Normalization, Samples, Values, read_utf8};
 use super::framing::Framing;
 use crate::TrainingError;
 
-/// Two images that are to be compared.
+/// Two images to compare.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comparison {
     /// The first image.
     pub first: PathBuf,
-    /// The second one.
+    /// The second image.
     pub second: PathBuf,
 }
 
-/// The pairs in a file: one in each line, `path1;path2`. Paths that are not absolute start at the folder of the file. Empty lines are skipped.
+/// The pairs in a file, one per line, as `path1;path2`. A relative path starts at the folder of the file. Empty lines are skipped.
 ///
 /// # Source
-/// Melzi et al., "FRCSyn challenge at WACV 2024" (arXiv 2311.10476): the comparison files of the challenge.
+/// Melzi et al., "FRCSyn challenge at WACV 2024" (arXiv 2311.10476): the format of the challenge's comparison files.
 ///
 /// # Errors
-/// [`TrainingError::Data`] that names the line, for one that holds no pair and for an image that is not there.
+/// [`TrainingError::Data`] that names the line, if a line is no pair or an image is missing.
 pub fn read_comparisons(file: &Path) -> Result<Vec<Comparison>, TrainingError> {
     let folder = file.parent().unwrap_or(Path::new(""));
     let mut pairs = Vec::new();
@@ -64,14 +64,14 @@ pub fn read_comparisons(file: &Path) -> Result<Vec<Comparison>, TrainingError> {
     }
 }
 
-/// The images of these files, in grey where `channels` is 1 and in colour otherwise, with a normalization: the faces on them where `framing` says which
-/// part that is, and the whole images otherwise. Labels are 0.
+/// The images in these files with the given normalization, grey if `channels` is 1 and in colour otherwise. With `framing`, faces are cut out of
+/// the images; without it, images are taken whole. All labels are 0.
 ///
 /// # Errors
-/// A file that is no image, images of several sizes where they are taken whole, and those of [`Framing`].
+/// For a file that is no image, for images of several sizes if they are taken whole, and those of [`Framing`].
 ///
 /// # Panics
-/// Without paths.
+/// Without a path.
 pub fn read_images(
     paths: Vec<PathBuf>,
     channels: usize,

@@ -1,29 +1,29 @@
-//! A face as shades of grey: smooth ellipses and bars.
+//! Draws a face in shades of grey, from smooth ellipses and bars.
 
 use crossburn_noise::Philox;
 
 use super::person::{Nuisance, Person};
 
-/// Pixels along each side of an image.
+/// Height and width of an image in pixels.
 pub(super) const SIZE: usize = 32;
-/// Width of the border of a shape, in units of half the height of an image.
+/// Width of the soft border of a shape, in units of half the height of an image.
 const FADE: f64 = 0.05;
-/// Shades from 0 to 1, before light and contrast.
+/// Shades from 0 to 1, before light and contrast are applied.
 const BACKGROUND: f64 = 0.25;
 const HAIR: f64 = 0.12;
 const SKIN: f64 = 0.72;
 const DARK: f64 = 0.15;
 const LIPS: f64 = 0.38;
 const SHADOW: f64 = 0.55;
-/// Waves of the wrinkles over half the height of an image.
+/// Number of wrinkle waves over half the height of an image.
 const WRINKLES: f64 = 26.0;
 
-/// How much of a point is covered by a shape that it lies `outside` of by so much, negative inside.
+/// How much a shape covers a point that is `outside` away from its border; negative distances are inside.
 fn covered(outside: f64) -> f64 {
     1.0 / (1.0 + (outside / FADE * 4.0).exp())
 }
 
-/// How far a point is outside an ellipse, by its mean radius.
+/// How far a point is outside an ellipse, in units of its mean radius.
 fn ellipse([x, y]: [f64; 2], [width, height]: [f64; 2]) -> f64 {
     let radius = ((x / width).powi(2) + (y / height).powi(2)).sqrt();
     (radius - 1.0) * (width * height).sqrt()
@@ -34,7 +34,7 @@ fn bar([x, y]: [f64; 2], [width, height]: [f64; 2]) -> f64 {
     (x.abs() - width).max(y.abs() - height)
 }
 
-/// The shade of a face at a point; the axes point to the right and down, from the middle.
+/// The shade of a face at a point. The axes point to the right and down, from the middle.
 fn shade(person: &Person, age: f64, [x, y]: [f64; 2]) -> f64 {
     let mut shade = BACKGROUND;
     let mut paint = |outside: f64, with: f64| shade += covered(outside) * (with - shade);
@@ -46,7 +46,7 @@ fn shade(person: &Person, age: f64, [x, y]: [f64; 2]) -> f64 {
         ),
         HAIR,
     );
-    // Below the eyes the face narrows.
+    // Below the eyes the face gets narrower.
     let narrowed = person.face_width * (1.0 - person.jaw * y.max(0.0));
     let skin = ellipse(
         [x, y - 0.06],
@@ -97,7 +97,7 @@ fn shade(person: &Person, age: f64, [x, y]: [f64; 2]) -> f64 {
     shade
 }
 
-/// An image of `person`, [`SIZE`] by [`SIZE`] bytes from the top left; `noise` draws that of pixels.
+/// An image of `person`: [`SIZE`] by [`SIZE`] bytes from the top left. `noise` draws the noise of the pixels.
 pub(super) fn image(person: &Person, nuisance: &Nuisance, noise: &Philox) -> Vec<u8> {
     let half = SIZE as f64 / 2.0;
     let (sin, cos) = nuisance.tilt.sin_cos();
@@ -128,7 +128,7 @@ pub(super) fn image(person: &Person, nuisance: &Nuisance, noise: &Philox) -> Vec
     shades.into_iter().zip(draws).map(byte).collect()
 }
 
-/// The shades with the weights 1, 2, 1 along both axes; beyond the border the outermost pixel goes on.
+/// The shades, smoothed with the weights 1, 2, 1 along both axes. Beyond the border the outermost pixels are repeated.
 fn blurred(shades: &[f64]) -> Vec<f64> {
     let at = |y: usize, x: usize| shades[y.min(SIZE - 1) * SIZE + x.min(SIZE - 1)];
     let along =
@@ -155,7 +155,7 @@ mod tests {
             [4.0, 2.0, 2.0, 1.0]
         );
         assert_eq!(blurred.iter().sum::<f64>(), 16.0);
-        // The corner goes on beyond the border.
+        // Beyond the border the corner is repeated.
         let mut corner = vec![0.0; SIZE * SIZE];
         corner[0] = 16.0;
         assert_eq!(super::blurred(&corner)[0], 9.0);
@@ -165,7 +165,7 @@ mod tests {
     fn shapes_cover_what_lies_inside() {
         assert!(covered(ellipse([0.0, 0.0], [0.5, 0.3])) > 0.99);
         assert!(covered(ellipse([0.7, 0.0], [0.5, 0.3])) < 0.01);
-        // A border is half covered.
+        // On its border a shape covers half.
         for outside in [ellipse([0.5, 0.0], [0.5, 0.3]), bar([0.1, 0.2], [0.4, 0.2])] {
             assert!((covered(outside) - 0.5).abs() < 1e-9);
         }

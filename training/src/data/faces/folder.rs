@@ -1,4 +1,4 @@
-//! Folders of people: the source `faces:DIR`.
+//! Folders of images of people: the source `faces:DIR`.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -27,22 +27,22 @@ pub(in super::super) const KIND: Kind = Kind {
 
 const OPTIONS: &[&str] = &["colour", "size", "landmarks"];
 
-/// Pixels along each side of a face where landmarks are given and no size.
+/// Default height and width of a face in pixels, if landmarks are given.
 const ALIGNED: usize = 112;
 
-/// The group of people whose folders stand in no folder of a group.
+/// The name of the group if people's folders are not in folders of groups.
 const ALL: &str = "all";
-/// The least people of a group, so that two can be compared, and the least images of a person.
+/// The smallest number of people in a group, so that two can be compared, and of images of a person.
 const LEAST: usize = 2;
 
-/// The data source: `DIR/GROUP/PERSON/IMAGE`, or `DIR/PERSON/IMAGE` for one group alone.
+/// The data source: `DIR/GROUP/PERSON/IMAGE`, or `DIR/PERSON/IMAGE` for a single group.
 #[derive(Debug)]
 struct FaceFolder {
     options: Options,
     preparation: Preparation,
-    /// What images are made, where an option says so.
+    /// The colour that images are converted to, if an option gives one.
     colour: Option<Colour>,
-    /// Pixels along each side of the faces that are cut out of images; images are taken whole where absent.
+    /// Height and width of the faces that are cut out of images, in pixels. If absent, images are taken whole.
     size: Option<usize>,
 }
 
@@ -69,7 +69,7 @@ impl FaceFolder {
         })
     }
 
-    /// The faces that are cut out of images, where they are.
+    /// How faces are cut out of images, if they are.
     ///
     /// # Errors
     /// A table of landmarks that cannot be read.
@@ -90,7 +90,7 @@ impl FaceFolder {
     /// The people, group by group.
     ///
     /// # Errors
-    /// [`TrainingError::Data`] that names a group of fewer than two people, or a person of fewer than two images.
+    /// [`TrainingError::Data`] that names a group of fewer than two people, or a person with fewer than two images.
     fn people(&self) -> Result<Vec<Person>, TrainingError> {
         let root = &self.options.path;
         let first = folders(root)?;
@@ -158,7 +158,7 @@ fn counted(count: usize, one: &str, many: &str) -> String {
     }
 }
 
-/// The folders in `folder`, in order.
+/// The names of the folders in `folder`, in order.
 fn folders(folder: &Path) -> Result<Vec<String>, TrainingError> {
     let names = folder::names(folder)?.into_iter();
     let inside = names.filter(|name| !name.starts_with('.') && folder.join(name).is_dir());
@@ -300,7 +300,7 @@ mod tests {
             message.contains("bring all images to one size"),
             "{message}"
         );
-        // Cut out of their middle, faces have one size.
+        // Faces that are cut out of the middle have one size.
         let text = format!("faces:{}?size=8&test_share=0.5", folder.path().display());
         let source: DataSource = text.parse().unwrap();
         let split = source.load(1, None, None).unwrap();

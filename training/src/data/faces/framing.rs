@@ -1,4 +1,4 @@
-//! Which part of an image is a face, and that part at the size of a network.
+//! The part of an image that shows a face, brought to the size that a network needs.
 
 use std::path::Path;
 
@@ -6,22 +6,22 @@ use super::alignment::{Similarity, usual_places};
 use super::landmarks::Landmarks;
 use crate::TrainingError;
 
-/// Points of an image along each side of a pixel that is made of it, at most: a larger image is sampled more coarsely.
+/// Most sample points along each side of a pixel of the result. If the image is larger, it is sampled more coarsely.
 const MOST_POINTS: f64 = 64.0;
-/// By how much more than a whole number of pixels an image may be shrunk before another point is taken: landmarks are rounded.
+/// An image may be shrunk by this much more than a whole factor before one more point is sampled, because landmarks are rounded.
 const ROUNDED: f64 = 0.05;
 
-/// How faces are cut out of images of any size, and the size that they are brought to.
+/// How faces are cut out of images of any size, and their size afterwards.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Framing {
-    /// Height and width.
+    /// Height and width of the result.
     size: [usize; 2],
-    /// Where faces are; in the middle of their images where absent.
+    /// The landmarks of the faces. If absent, faces are in the middle of their images.
     landmarks: Option<Landmarks>,
 }
 
 impl Framing {
-    /// The largest part in the middle of an image that has the shape of `size`, height and width.
+    /// Cuts out the largest part with the shape of `size` (height, width) from the middle of an image.
     pub fn centred(size: [usize; 2]) -> Self {
         Self {
             size,
@@ -29,7 +29,7 @@ impl Framing {
         }
     }
 
-    /// The part that has the landmarks of the image at their usual places: turned, scaled and moved, as closely as that can be.
+    /// Cuts out the part that has the image's landmarks as close as possible to their usual places, after turning, scaling and moving.
     pub fn aligned(size: [usize; 2], landmarks: Landmarks) -> Self {
         Self {
             size,
@@ -37,15 +37,15 @@ impl Framing {
         }
     }
 
-    /// Height and width.
+    /// Height and width of the result.
     pub(in super::super) fn size(&self) -> [usize; 2] {
         self.size
     }
 
-    /// Writes the face on the image at `path`: `pixels` of `shape`, `[channels, height, width]`, channel by channel.
+    /// Writes the face in the image at `path` to `pixels` of `shape`, `[channels, height, width]`, channel by channel.
     ///
     /// # Errors
-    /// [`TrainingError::Data`] for an image without landmarks where there should be some, and for landmarks that place no face.
+    /// [`TrainingError::Data`] if landmarks are expected but the image has none, or if its landmarks define no face.
     pub(in super::super) fn write(
         &self,
         path: &Path,
@@ -67,7 +67,7 @@ impl Framing {
                         "correct them: no two of them are one point",
                     )
                 })?;
-                // A turn of more than 120 degrees: some tables name the eye on the person's left first.
+                // A turn of more than 120 degrees means that the eyes are exchanged: some tables begin with the eye on the person's left.
                 if map.a[0] < -0.5 * map.scale() {
                     return Err(refuse(
                         "its landmarks turn the face upside down",
@@ -82,7 +82,7 @@ impl Framing {
     }
 }
 
-/// The map of the largest part in the middle of an image that has the shape of `to`.
+/// The map of the largest part, in the middle of an image, that has the shape of `to`.
 pub(super) fn centred(from: [usize; 2], to: [usize; 2]) -> Similarity {
     let ratio = |axis: usize| to[axis] as f64 / from[axis] as f64;
     let scale = ratio(0).max(ratio(1));
@@ -90,13 +90,13 @@ pub(super) fn centred(from: [usize; 2], to: [usize; 2]) -> Similarity {
     let shift = |axis: usize| middle(to[axis]) - scale * middle(from[axis]);
     Similarity {
         a: [scale, 0.0],
-        // Points are columns before rows.
+        // Points give the column first, then the row.
         b: [shift(1), shift(0)],
     }
 }
 
-/// What `map` makes of an image, channel by channel: each pixel is the mean of points of the image that lie as close as its own pixels, each
-/// between four pixels. The image goes on beyond its border with its outermost pixels.
+/// Applies `map` to an image, channel by channel. Each pixel of the result is the mean over points of the image that are as dense as its pixels;
+/// each point is interpolated between four pixels. Beyond its border the outermost pixels are repeated.
 pub(super) fn warp(
     (pixels, [_, height, width]): (&[u8], [usize; 3]),
     map: &Similarity,
@@ -120,7 +120,7 @@ pub(super) fn warp(
     }
 }
 
-/// The shade at a point, linear between the middles of four pixels.
+/// The shade at a point, interpolated linearly between the middles of four pixels.
 fn between_pixels(plane: &[u8], [height, width]: [usize; 2], [x, y]: [f64; 2]) -> f64 {
     let within = |at: f64, length: usize| at.clamp(0.0, (length - 1) as f64);
     let (x, y) = (within(x, width), within(y, height));
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn the_middle_is_cut_out_and_averaged_as_worked_by_hand() {
-        // Two channels of 4 x 6: the columns 1 to 4 stay, and each two by two pixels have their mean.
+        // Two channels of 4 x 6: the columns 1 to 4 remain, and each 2 x 2 pixels give their mean.
         let plane: Vec<u8> = (0..24).collect();
         let pixels = [plane.clone(), plane.iter().map(|p| p + 100).collect()].concat();
         let map = centred([4, 6], [2, 2]);
@@ -153,10 +153,10 @@ mod tests {
         let found = warped(&pixels, [2, 4, 6], &map, [2, 2]);
         assert_eq!(found[..4], expected);
         assert_eq!(found[4..], expected.map(|p| p + 100));
-        // At its own size an image stays as it is.
+        // An image stays unchanged at its own size.
         let same = centred([4, 6], [4, 6]);
         assert_eq!(warped(&pixels, [2, 4, 6], &same, [4, 6]), pixels);
-        // Twice as large: the middles lie a quarter and three quarters between those of two pixels, and the border goes on.
+        // Twice as large: the middles of new pixels are at a quarter and three quarters between two old ones, and the border is repeated.
         let larger = centred([1, 2], [2, 4]);
         assert_eq!(
             warped(&[0, 100], [1, 1, 2], &larger, [2, 4]),
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn landmarks_come_to_their_usual_places() {
-        // A face of 56 x 56 whose eyes are one bright pixel each stands on its side in a larger image: a quarter turn.
+        // A face of 56 x 56, whose eyes are one bright pixel each, lies on its side in a larger image: a quarter turn.
         let before = |place: [f64; 2]| place.map(|at| at as usize);
         let usual: Vec<[usize; 2]> = usual_places([56, 56], 2).into_iter().map(before).collect();
         let side = 80;
@@ -189,7 +189,7 @@ mod tests {
         let shape = [1, side, side];
         framing.write(&path, (&image, shape), &mut out).unwrap();
         for [x, y] in usual {
-            // The usual places lie off the middles of pixels by half a pixel at most, and so do their neighbours.
+            // The usual places, and those next to them, are at most half a pixel away from middles of pixels.
             let around = [[0, 0], [1, 0], [0, 1], [1, 1]].map(|[i, j]| [x + i, y + j]);
             let bright = around.map(|[x, y]| u32::from(out[y * 56 + x]));
             assert!(bright.iter().sum::<u32>() > 200, "{bright:?}");
@@ -206,7 +206,7 @@ mod tests {
             message.contains("do not say where the face is"),
             "{message}"
         );
-        // The eye on the right of the image first.
+        // The eye on the right of the image comes first.
         std::fs::write(&table, "image,x,y,x,y\na.png,20,12,10,12\n").unwrap();
         let framing = Framing::aligned([56, 56], Landmarks::read(&table).unwrap());
         let message = framing.write(&path, (&image, shape), &mut out);

@@ -1,4 +1,4 @@
-//! Tables of landmarks: where the eyes, the nose and the mouth are on images.
+//! Tables of landmarks: the places of eyes, nose and mouth in images.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use csv::{ReaderBuilder, StringRecord, Trim};
 use super::alignment::{COUNTS, Point};
 use crate::TrainingError;
 
-/// What a row must be.
+/// The remedy for a row that cannot be read.
 const ROW: &str = "write the path of the image, then x and y of both eyes, or of both eyes, the nose and both corners of the mouth";
 
 /// The landmarks of some images.
@@ -20,18 +20,18 @@ pub struct Landmarks {
     of: BTreeMap<PathBuf, Vec<Point>>,
 }
 
-/// A file by one name, wherever it is named from; as it is named where there is no such file.
+/// The canonical path of a file; the path itself if there is no such file.
 fn one_name(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 impl Landmarks {
-    /// Reads a table with a header. The first column is the path of an image, which starts at the folder of the table. Then come x and y in pixels of
-    /// the left eye, of the right eye, and of nothing more or of the tip of the nose and the left and the right corner of the mouth; left is left in
-    /// the image.
+    /// Reads a table with a header. The first column is the path of an image, relative to the folder of the table. Then come x and y, in pixels, of the
+    /// left eye and the right eye, and optionally of the tip of the nose and of the left and the right corner of the mouth. Left means left in the
+    /// image.
     ///
     /// # Errors
-    /// [`TrainingError::Read`]; [`TrainingError::Data`] that names the line of a row that is none.
+    /// [`TrainingError::Read`]; [`TrainingError::Data`] that names the line of a row that cannot be read.
     pub fn read(file: &Path) -> Result<Self, TrainingError> {
         let place = file.display().to_string();
         let read = |cause| TrainingError::Read {
@@ -74,7 +74,7 @@ impl Landmarks {
         }
     }
 
-    /// Those of the image at `path`.
+    /// The landmarks of the image at `path`.
     ///
     /// # Errors
     /// [`TrainingError::Data`] for an image that has none.
@@ -117,7 +117,7 @@ mod tests {
         let marks = read("a.png,1,2, 3.5 ,4\nb.png,1,2,3,4,5,6,7,8,9,10\n").unwrap();
         let on = |name: &str| marks.on(&folder.path().join(name));
         assert_eq!(on("a.png").unwrap(), [[1.0, 2.0], [3.5, 4.0]]);
-        // A file has one name.
+        // Two spellings of a path are the same file.
         assert_eq!(on("./b.png").unwrap().len(), 5);
         let message = on("c.png").unwrap_err().to_string();
         assert!(message.contains("marks.csv has no landmarks for this image"));

@@ -1,6 +1,6 @@
-//! Faces of identities in groups: a procedural set, folders of images, and lists of pairs.
+//! Faces of people in groups: a procedural set, folders of images, and lists of pairs.
 //!
-//! A sample's label is the group of the person, its origin the person: splits by origin part people, and groups travel with samples.
+//! The label of a sample is the group of the person, and its origin is the person. Splits by origin therefore keep a person on one side.
 
 mod alignment;
 mod comparisons;
@@ -25,8 +25,5 @@ pub use sets::{grey_squares, together};
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 fn people(samples: &super::Samples) -> std::collections::BTreeSet<String> {
     let origins = samples.origins.as_ref().unwrap();
-    let names = origins.samples.iter();
-    names
-        .map(|origin| origins.groups[origin.group as usize].clone())
-        .collect()
+    origins.names().map(str::to_string).collect()
 }

@@ -1,29 +1,29 @@
-//! What tells one procedural person from another, and what differs between two images of one person.
+//! What distinguishes one procedural person from another, and what differs between two images of one person.
 
 use super::procedural::{Condition, GROUPS, Style};
 use crate::draws::Draws;
 
-/// Numbers of the geometry of a face.
+/// Number of values that describe the geometry of a face.
 const GEOMETRY: usize = 12;
 
-/// By how much people of a group differ from each other, relative to the others, and how much of the contrast of an image is left. Neither
-/// follows the order of the groups, by which an imbalanced set has fewer and fewer of them.
+/// For each group, how much its people differ relative to others, and how much contrast its images keep. Neither follows the order of the
+/// groups, because that order decides how many people a group has in an imbalanced set.
 const SPREAD: [f64; GROUPS.len()] = [0.75, 1.0, 0.7, 0.95, 0.8, 1.0, 0.7, 0.9];
 const CONTRAST: [f64; GROUPS.len()] = [0.85, 1.0, 0.9, 0.65, 1.0, 0.7, 0.8, 0.95];
-/// By how much the mean face of a group is off the mean of all, in standard deviations of people.
+/// The distance between the mean face of a group and that of all, in standard deviations of people.
 const GROUP_OFFSET: f64 = 0.8;
 
-/// A number that is close to normal: the sum of twelve uniform ones, less its mean.
+/// An approximately normal number: the sum of twelve uniform ones, minus its mean.
 fn normal(draws: &mut Draws) -> f64 {
     (0..12).map(|_| draws.uniform()).sum::<f64>() - 6.0
 }
 
-/// The geometry of a face in units of half the height of an image, and what its group does to an image.
+/// The geometry of a face in units of half the height of an image, and the effect of its group on images.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Person {
     pub(super) face_width: f64,
     pub(super) face_height: f64,
-    /// By how much the face narrows towards the chin.
+    /// How much the face narrows towards the chin.
     pub(super) jaw: f64,
     pub(super) eye_spacing: f64,
     pub(super) eye_height: f64,
@@ -34,12 +34,12 @@ pub(super) struct Person {
     pub(super) nose_width: f64,
     pub(super) mouth_width: f64,
     pub(super) mouth_height: f64,
-    /// The contrast that is left.
+    /// The contrast that an image keeps.
     pub(super) contrast: f64,
 }
 
 impl Person {
-    /// The person whose stream is `draws`, of a group.
+    /// Draws a person of a group from the person's stream `draws`.
     pub(super) fn draw(seed: u64, group: usize, mut draws: Draws) -> Self {
         let mut of_group = Draws::of_item(seed, "faces group", group as u64);
         let mut number = |mean: f64, deviation: f64| {
@@ -96,32 +96,32 @@ impl Person {
 /// What differs between two images of one person.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Nuisance {
-    /// By how much a point at the height 1 is moved to the side: a head that turns.
+    /// Sideways shift of a point at height 1: the head turns.
     pub(super) shear: f64,
     /// The angle of the head, in radians.
     pub(super) tilt: f64,
-    /// How far the face is from the middle, to the side and down.
+    /// Shift of the face from the middle, to the right and down.
     pub(super) shift: [f64; 2],
-    /// The size of the face.
+    /// Relative size of the face.
     pub(super) scale: f64,
-    /// How much brighter the image is on its right than in its middle, and at its bottom.
+    /// How much brighter the image is on the right than in the middle, and at the bottom than in the middle.
     pub(super) light: [f64; 2],
     /// Depth of the wrinkles.
     pub(super) age: f64,
     /// Standard deviation of the noise of pixels.
     pub(super) noise: f64,
-    /// A bar before the face: its middle, half its height, and its shade.
+    /// A bar in front of the face: its middle, half of its height, and its shade.
     pub(super) bar: Option<[f64; 3]>,
     /// Whether the image is blurred.
     pub(super) blurred: bool,
 }
 
-/// The share of real images with a bar before the face.
+/// The share of real images with a bar in front of the face.
 const BARS: f64 = 0.05;
 
 impl Nuisance {
-    /// That of one image. Synthetic images have less of everything, no wrinkles and no bars, but are blurred. A `condition` makes some of it
-    /// strong.
+    /// Draws the nuisances of one image. In synthetic images all are weaker and there are no wrinkles and no bars, but images are blurred. A
+    /// `condition` makes some of them strong.
     pub(super) fn draw(style: Style, condition: Condition, mut draws: Draws) -> Self {
         let of_style = match style {
             Style::Synthetic => 0.55,
@@ -185,7 +185,7 @@ mod tests {
             let mean = widths.iter().sum::<f64>() / 400.0;
             (widths.iter().map(|w| (w - mean).powi(2)).sum::<f64>() / 400.0).sqrt()
         };
-        // Standard errors are below 4 %, spreads differ by 30 %.
+        // Standard errors are below 4 %; the spreads differ by 30 %.
         assert!(deviation(1) > 1.15 * deviation(2));
     }
 

@@ -14,10 +14,10 @@ use super::person::{Nuisance, Person};
 use crate::TrainingError;
 use crate::draws::Draws;
 
-/// The groups. They are sub-populations of the geometry of faces, and stand for no group of people.
+/// The groups. They are sub-populations of the geometry of faces, and do not represent groups of people.
 pub const GROUPS: [&str; 8] = ["g1", "g2", "g3", "g4", "g5", "g6", "g7", "g8"];
 
-/// How many people of each group are among 36 of an imbalanced set: 8 to 1.
+/// Number of people of each group among 36 people of an imbalanced set.
 const IMBALANCED: [usize; GROUPS.len()] = [8, 7, 6, 5, 4, 3, 2, 1];
 /// The number of the first test person of a set.
 const FIRST_TEST: u64 = 1 << 32;
@@ -33,43 +33,43 @@ pub(in super::super) const KIND: Kind = Kind {
 
 const OPTIONS: &[&str] = &["style", "balanced", "images", "test"];
 
-/// How training images are drawn. Test images are always real.
+/// The style of training images. Test images are always in the real style.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Style {
-    /// With turned heads, light, wrinkles, noise and now and then a bar before the face.
+    /// With turned heads, uneven light, wrinkles, noise, and sometimes a bar in front of the face.
     #[default]
     Real,
-    /// With less of all this, no wrinkles and no bars, but blurred: what a generator of faces gives.
+    /// Weaker in all of this, without wrinkles and bars, but blurred, like the output of a generator of faces.
     Synthetic,
-    /// People of a real and of a synthetic set in turn.
+    /// People of a real set and of a synthetic set, in turn.
     Mixed,
 }
 
-/// What test images have most of.
+/// The difficulty that many test images have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Condition {
-    /// What real images have.
+    /// No more than other real images.
     #[default]
     Usual,
     /// Every second image has deep wrinkles.
     Age,
-    /// Every second image is of a turned head.
+    /// Every second image shows a turned head.
     Pose,
-    /// Every second image has a bar before the face.
+    /// Every second image has a bar in front of the face.
     Occlusion,
 }
 
-/// What the procedural faces look like.
+/// Settings of the procedural faces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FacesConfig {
-    /// How training images are drawn.
+    /// The style of training images.
     pub style: Style,
-    /// Whether a real set has as many people of every group; the ratio of the largest to the smallest is 8 to 1 otherwise. Synthetic people
-    /// and test people are balanced always.
+    /// Whether all groups of a real set have equally many people. Otherwise the largest group has eight times as many as the smallest. Synthetic people
+    /// and test people are always balanced.
     pub balanced: bool,
-    /// Images of a person.
+    /// Number of images of each person.
     pub images: usize,
-    /// What test images have most of.
+    /// The difficulty that many test images have.
     pub test: Condition,
 }
 
@@ -88,30 +88,27 @@ impl FacesConfig {
     /// Reads options.
     fn new(options: &Options) -> Result<Self, TrainingError> {
         let usual = Self::default();
-        let refuse = |name: &str, text: &str, allowed: &str| {
-            Err(options.refuse(format!("{name}={text} is not allowed: use {allowed}")))
-        };
-        let style = match options.get("style") {
-            None | Some("real") => Style::Real,
-            Some("synthetic") => Style::Synthetic,
-            Some("mixed") => Style::Mixed,
-            Some(other) => return refuse("style", other, "real, synthetic or mixed"),
-        };
-        let test = match options.get("test") {
-            None | Some("usual") => Condition::Usual,
-            Some("age") => Condition::Age,
-            Some("pose") => Condition::Pose,
-            Some("occlusion") => Condition::Occlusion,
-            Some(other) => return refuse("test", other, "usual, age, pose or occlusion"),
-        };
+        let styles = [
+            ("real", Style::Real),
+            ("synthetic", Style::Synthetic),
+            ("mixed", Style::Mixed),
+        ];
+        let conditions = [
+            ("usual", Condition::Usual),
+            ("age", Condition::Age),
+            ("pose", Condition::Pose),
+            ("occlusion", Condition::Occlusion),
+        ];
+        let style = options.one_of("style", &styles)?;
+        let test = options.one_of("test", &conditions)?;
         let images = options.number("images", "a whole number from 2 to 100", |images| {
             (2..=100).contains(images)
         })?;
         Ok(Self {
-            style,
+            style: style.unwrap_or(usual.style),
             balanced: options.yes_or_no("balanced")?.unwrap_or(usual.balanced),
             images: images.unwrap_or(usual.images),
-            test,
+            test: test.unwrap_or(usual.test),
         })
     }
 
@@ -123,7 +120,7 @@ impl FacesConfig {
     }
 }
 
-/// The data source: 400 people to learn from, 800 of a mixed set, and 160 to judge by unless told.
+/// The data source. By default it has 400 training people, or 800 in a mixed set, and 160 test people.
 fn source(config: FacesConfig) -> Endless<FacesConfig> {
     Endless {
         name: KIND.name,
@@ -139,12 +136,12 @@ fn source(config: FacesConfig) -> Endless<FacesConfig> {
     }
 }
 
-/// The person with a number: a name, a style, and a group.
+/// The person with a given number: name, style and group.
 struct Who {
     name: String,
     style: Style,
     group: usize,
-    /// Its stream, by the purpose of the draws of all like it.
+    /// The purpose of the person's draws, which all people of this kind share.
     purpose: &'static str,
     number: u64,
     condition: Condition,
@@ -190,14 +187,14 @@ impl Who {
     }
 }
 
-/// The group of a person of an imbalanced set. The people of a group lie as evenly apart as may be.
+/// The group of a person of an imbalanced set. The people of a group are spread as evenly as possible.
 fn imbalanced(number: u64) -> usize {
     let all: usize = IMBALANCED.iter().sum();
     let place = (number % all as u64) as usize;
     let mut given = [0usize; GROUPS.len()];
     let mut group = 0;
     for turn in 0..=place {
-        // How far each group is behind its share after this turn, in people times `all`.
+        // How far each group lags its share after this turn, in people times `all`.
         let behind = |group: usize| {
             (IMBALANCED[group] * (turn + 1)) as isize - (given[group] * all) as isize
         };
@@ -211,11 +208,10 @@ fn imbalanced(number: u64) -> usize {
 }
 
 /// The images `first..first + count` of the endless set `seed`, `[1, 32, 32]` bytes each: those of one person, then those of the next. Labels are
-/// groups, origins are people; test people are other people than those of any training set of the seed, and real people others than synthetic
-/// ones.
+/// groups, origins are people. Test people are never in a training set of the same seed, and real people never in a synthetic set.
 ///
-/// An image is a function of (`seed`, its number, `config`) alone. A person is twelve numbers of the geometry of a face; groups differ in their
-/// mean face, in how much their people differ, and in contrast.
+/// An image depends on (`seed`, its number, `config`) alone. A person is described by twelve numbers of the geometry of a face. Groups differ in
+/// their mean face, in how much their people differ, and in contrast.
 ///
 /// ```
 /// use crossburn_training::data::{FacesConfig, faces};
@@ -307,7 +303,7 @@ mod tests {
         let mixed = drawn(Style::Mixed, 40);
         let both = &people(&drawn(Style::Real, 20)) | &people(&drawn(Style::Synthetic, 20));
         assert_eq!(people(&mixed), both);
-        // The same person has the same images in all of them.
+        // The same person has the same images in all sets.
         let synthetic = drawn(Style::Synthetic, 2);
         assert_eq!(mixed.image(2), synthetic.image(0));
         assert_eq!(mixed.labels[2], synthetic.labels[0]);
@@ -341,7 +337,7 @@ mod tests {
             ..real
         };
         assert_eq!(counted(&synthetic, 0), [18; 8]);
-        // The smallest group is not at the end alone.
+        // People of the smallest group are not only at the end.
         assert!((0..36).position(|number| imbalanced(number) == 7).unwrap() < 30);
     }
 
@@ -364,7 +360,7 @@ mod tests {
                 .collect(),
         );
         assert!(own < others, "{own} {others}");
-        // Light and pose keep them apart as well: pixels alone do not verify.
+        // Images of one person differ clearly too, by light and pose: pixels alone do not suffice for verification.
         assert!(own > 0.2 * others, "{own} {others}");
     }
 

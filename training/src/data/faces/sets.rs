@@ -1,19 +1,19 @@
-//! Faces of several sources as one set: brought to grey squares of one size, and put together.
+//! Joins faces of several sources into one set, as grey squares of one size.
 
 use super::super::{Normalization, Origins, Sample, Samples, Values};
 use super::framing::{centred, warp};
 use crate::TrainingError;
 
-/// What red, green and blue add to a shade of grey.
+/// Weights of red, green and blue in a shade of grey.
 ///
 /// # Source
-/// Recommendation ITU-R BT.709: the luma coefficients. They make what `colour=grey` makes of images in files.
+/// Recommendation ITU-R BT.709: the luma coefficients. `colour=grey` uses the same for images in files.
 const LUMA: [f64; 3] = [0.2126, 0.7152, 0.0722];
 
-/// The same faces as grey squares of `side` pixels, cut out of the middle of their images: `[1, side, side]`. Networks see the values from -1 to 1.
+/// The same faces as grey squares of `side` pixels, cut out of the middle of their images: `[1, side, side]`. They are normalized to -1 to 1.
 ///
 /// # Errors
-/// [`TrainingError::Data`] for samples that are not images of bytes in grey or in colour, and for an image that can no longer be read.
+/// [`TrainingError::Data`] for samples that are not grey or colour images of bytes, and for an image that can no longer be read.
 pub fn grey_squares(samples: &Samples, side: usize) -> Result<Samples, TrainingError> {
     let [channels, height, width] = samples.shape;
     if !(samples.values.are_bytes() && [1, 3].contains(&channels) && height * width > 0) {
@@ -43,7 +43,7 @@ pub fn grey_squares(samples: &Samples, side: usize) -> Result<Samples, TrainingE
     })
 }
 
-/// The shades of an image that is held channel by channel.
+/// The shades of an image whose channels come one after the other.
 fn grey(pixels: &[u8], channels: usize) -> Vec<u8> {
     if channels == 1 {
         return pixels.to_vec();
@@ -58,12 +58,12 @@ fn grey(pixels: &[u8], channels: usize) -> Vec<u8> {
     (0..plane).map(shade).collect()
 }
 
-/// The samples of all sets, one set after the other, as one. The groups of the first set keep their numbers, those of the next follow them. Networks see
-/// what they see of the first set.
+/// All sets as one, one after the other. The groups of the first set keep their numbers, and those of the next sets follow. The normalization is
+/// that of the first set.
 ///
 /// # Errors
-/// [`TrainingError::Data`] for no set, for samples of several shapes, of other numbers than bytes, or of which nobody knows who is on them, and
-/// for a person who is in two sets.
+/// [`TrainingError::Data`] if there is no set, if shapes differ, if values are not bytes, if the people in a set are unknown, or if a person is
+/// in two sets.
 pub fn together(sets: &[&Samples]) -> Result<Samples, TrainingError> {
     let bad = |problem: String, remedy: &str| Err(TrainingError::data("faces", problem, remedy));
     let Some(first) = sets.first() else {
@@ -80,10 +80,8 @@ pub fn together(sets: &[&Samples]) -> Result<Samples, TrainingError> {
             let problem = "a set is not of bytes, or nobody knows who is on its images";
             return bad(problem.to_string(), "name images of people");
         };
-        // Of a part of a set, the names of those who are in another part stand there too.
-        let own = origins.samples.iter();
-        let own = own.map(|origin| origins.groups[origin.group as usize].as_str());
-        let own: Vec<&str> = own.collect();
+        // The list of names may also contain people who are in other parts of the set.
+        let own: Vec<&str> = origins.names().collect();
         let new: std::collections::BTreeSet<&str> = own.iter().copied().collect();
         if let Some(name) = new.intersection(&known).next() {
             let problem = format!("{name} is a person of two sets");
@@ -148,7 +146,7 @@ mod tests {
             .collect();
         let found = grey_squares(&set("ann", [3, 5, 5], planes), 5).unwrap();
         let expected = image::DynamicImage::ImageRgb8(image).into_luma8();
-        // The crate that reads files cuts shades off where they are rounded here.
+        // The crate that reads files truncates shades, which are rounded here.
         let gaps = found.bytes().iter().zip(expected.iter());
         assert!(gaps.clone().all(|(a, b)| a.abs_diff(*b) <= 1));
         assert_eq!(found.shape, [1, 5, 5]);
@@ -221,7 +219,7 @@ mod tests {
                     let images = test.labels.iter().filter(|label| **label == group);
                     assert!(images.count() >= 4, "{seed} {fold} {group}");
                 }
-                // A face is neither black nor white.
+                // The mean shade of a face is neither black nor white.
                 let sum: u64 = test.bytes().iter().map(|pixel| u64::from(*pixel)).sum();
                 let mean = sum / test.bytes().len() as u64;
                 assert!((40..220).contains(&mean), "{mean}");

@@ -1,4 +1,4 @@
-//! The segments of the TinyML contest at ICCAD 2022: texts with an index, or all of them in one array.
+//! The segments of the TinyML contest at ICCAD 2022: text files with an index, or all segments in one array.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,16 +21,16 @@ pub(in super::super) const KIND: Kind = Kind {
     open: |argument| Ok(Arc::new(Contest::new(argument)?)),
 };
 
-/// Options of this kind alone.
+/// Options of only this kind.
 const OPTIONS: &[&str] = &["index"];
-/// The index of an array of all segments, and that array.
+/// The names of the index of an array with all segments, and of that array.
 const ARRAY: [&str; 2] = ["index.csv", "segments_f16.npy"];
-/// The indices of the contest, of segments to learn from and to judge by.
+/// The names of the contest's indices, of training and of test segments.
 const INDICES: [&str; 2] = ["train_indice.csv", "test_indice.csv"];
-/// Where indices and segments lie, inside the folder that was named.
+/// Folders that may hold indices and segments, inside the folder of the source.
 const INDEX_FOLDERS: [&str; 2] = ["", "data_indices"];
 const SEGMENT_FOLDERS: [&str; 3] = ["", "segments", "tinyml_contest_data_training"];
-/// A text of a segment that is larger is none.
+/// Largest text of a segment that is read, in bytes.
 const LARGEST_TEXT: u64 = 1 << 20;
 
 /// The data source.
@@ -47,21 +47,21 @@ struct Contest {
 struct Entry {
     patient: String,
     rhythm: String,
-    /// Its number among the segments of the patient, in the order of their recording.
+    /// Its number among the segments of the patient, in the order of recording.
     number: u64,
     label: u16,
     /// The row of the array, or the line of the index.
     row: usize,
-    /// The name of its text.
+    /// The name of its text file.
     file: String,
 }
 
-/// What a folder holds.
+/// The content of a folder.
 #[derive(Debug)]
 enum Layout {
-    /// An array and its index.
+    /// An array, and its index.
     Array { index: PathBuf, array: PathBuf },
-    /// Texts and their indices: to learn from, and to judge by.
+    /// Text files, and their training and test indices.
     Texts {
         train: Option<PathBuf>,
         test: Option<PathBuf>,
@@ -110,7 +110,7 @@ impl Contest {
         }
     }
 
-    /// The segments of an index of texts.
+    /// The segments of an index of text files.
     fn texts(&self, index: &Path) -> Result<Segments, TrainingError> {
         let mut entries = read_index(index, false)?;
         sort(&mut entries, index)?;
@@ -181,10 +181,10 @@ impl Contest {
     }
 }
 
-/// Reads an index, of an array or of texts.
+/// Reads an index, either of an array or of text files.
 ///
 /// # Errors
-/// Columns that are not there, and a line that names no segment, or another label than its rhythm has.
+/// For missing columns, and for a line that names no segment or gives a label that does not fit its rhythm.
 fn read_index(path: &Path, of_array: bool) -> Result<Vec<Entry>, TrainingError> {
     let table = Table::open(path, &Options::parse(KIND.name, "index", &[])?)?;
     let column = |name: &str| {
@@ -272,10 +272,10 @@ fn entry(
     })
 }
 
-/// Puts the segments of a patient in the order of their recording.
+/// Puts the segments of each patient in the order of their recording.
 ///
 /// # Errors
-/// A segment that is listed twice.
+/// If a segment is listed twice.
 fn sort(entries: &mut [Entry], index: &Path) -> Result<(), TrainingError> {
     entries.sort_by(|a, b| (&a.patient, a.number).cmp(&(&b.patient, b.number)));
     let twice =
@@ -293,8 +293,8 @@ fn sort(entries: &mut [Entry], index: &Path) -> Result<(), TrainingError> {
     }
 }
 
-/// Segments of sorted entries. An episode ends where the rhythm of a patient's next segment is another. Missing numbers do not end
-/// one: the contest holds some of the segments of a recording.
+/// The segments of sorted entries. An episode ends where the rhythm of the patient's next segment differs. Missing numbers do not end an
+/// episode, because the contest has only some of the segments of a recording.
 fn segments(entries: &[Entry], values: Vec<f32>) -> Segments {
     let mut episode = 0;
     let mut episodes = Vec::with_capacity(entries.len());
@@ -312,7 +312,7 @@ fn segments(entries: &[Entry], values: Vec<f32>) -> Segments {
     }
 }
 
-/// The values of a text: one number a line.
+/// The values in a text file, one number per line.
 fn read_text(path: &Path) -> Result<Vec<f32>, TrainingError> {
     let failed = |cause| TrainingError::Read {
         path: path.to_path_buf(),
@@ -382,12 +382,12 @@ mod tests {
     use super::*;
     use crate::data::{DataSource, Samples};
 
-    /// A text whose every value is `value`.
+    /// A text in which every value is `value`.
     fn text(value: f32) -> String {
         format!("{value}\n").repeat(SEGMENT_POINTS)
     }
 
-    /// A folder with the segments of six patients, and this index of theirs.
+    /// A folder with the segments of six patients, and this index.
     fn folder(index: &str) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("segments")).unwrap();
@@ -401,7 +401,7 @@ mod tests {
         folder
     }
 
-    /// An index of all segments, last ones first, with the columns in either order.
+    /// An index of all segments in reverse order, with the columns in either order.
     fn index(label_first: bool) -> String {
         let mut lines = String::new();
         for patient in (0..6).rev() {
@@ -435,7 +435,7 @@ mod tests {
         });
         assert_eq!(first.train, second.train);
         assert_eq!((first.train.len(), first.test.len()), (16, 8));
-        // By number, not by name: 8, 9, 10, 11 of each patient. 8 and 9 are one episode, 10 and 11 another.
+        // Sorted by number, not by name: 8, 9, 10, 11 for each patient. 8 and 9 are one episode, 10 and 11 another.
         let values: Vec<f32> = first
             .train
             .floats()
@@ -587,7 +587,7 @@ mod tests {
         let count = tested.len();
         tested.dedup();
         assert_eq!((count, tested.len()), (40, 40));
-        // The texts are those of the array to the precision of 16-bit floats.
+        // The text files equal the array, up to the precision of 16-bit floats.
         let texts = load(&folder, "?index=train_indice.csv").unwrap();
         assert_eq!(texts.train.len() + texts.test.len(), 40);
         let index = std::fs::read_to_string(folder.join("index.csv")).unwrap();

@@ -1,4 +1,4 @@
-//! Intracardiac electrograms: segments of five seconds as the TinyML contest at ICCAD 2022 has them, and a procedural set like it.
+//! Intracardiac electrograms in segments of five seconds: those of the TinyML contest at ICCAD 2022, and a procedural set like them.
 
 mod contest;
 mod procedural;
@@ -8,8 +8,8 @@ pub(super) use contest::KIND as CONTEST;
 pub use procedural::iegm;
 pub(super) use procedural::{CAUSAL, KIND as PROCEDURAL};
 
-/// The rhythms of the contest, and whether each is a ventricular arrhythmia: sinus rhythm, atrial fibrillation and flutter,
-/// supraventricular tachycardia, premature ventricular beats; ventricular tachycardia, fibrillation and flutter.
+/// The rhythms of the contest, and whether each is a ventricular arrhythmia. First sinus rhythm, atrial fibrillation and flutter,
+/// supraventricular tachycardia, premature ventricular beats; then ventricular tachycardia, fibrillation and flutter.
 const IEGM_RHYTHMS: [(&str, bool); 8] = [
     ("SR", false),
     ("AFb", false),
@@ -21,7 +21,7 @@ const IEGM_RHYTHMS: [(&str, bool); 8] = [
     ("VFt", true),
 ];
 
-/// Whether a rhythm of the contest is a ventricular arrhythmia; `None` of an unknown one.
+/// Whether a rhythm of the contest is a ventricular arrhythmia; `None` for an unknown rhythm.
 fn is_ventricular(rhythm: &str) -> Option<bool> {
     let found = IEGM_RHYTHMS.iter().find(|(name, _)| *name == rhythm);
     found.map(|(_, ventricular)| *ventricular)

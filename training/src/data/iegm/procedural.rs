@@ -1,4 +1,4 @@
-//! Procedural electrograms: eight rhythms of endless patients.
+//! Procedural electrograms: eight rhythms of any number of patients.
 
 use std::sync::Arc;
 
@@ -14,9 +14,9 @@ use super::super::{Normalization, Samples};
 use super::is_ventricular;
 use super::waves::{Episode, Morphology};
 
-/// Segments of a patient.
+/// Segments of each patient.
 const OF_PATIENT: u64 = 40;
-/// The episodes of a patient: their lengths in segments, and the rhythms of each with their shares.
+/// The episodes of a patient: the length of each in segments, and its possible rhythms with their probabilities.
 const EPISODES: [(u64, &[(&str, f64)]); 4] = [
     (12, &[("SR", 1.0)]),
     (12, &[("VT", 0.7), ("VFb", 0.2), ("VFt", 0.1)]),
@@ -26,11 +26,11 @@ const EPISODES: [(u64, &[(&str, f64)]); 4] = [
     ),
     (8, &[("VT", 0.7), ("VFb", 0.2), ("VFt", 0.1)]),
 ];
-/// Standard deviation of the noise of a sample, before the filter, of beats of height 1: at least, and at most by patient.
+/// Standard deviation of the noise of a sample before the filter, for beats of height 1. Each patient has a value between these two.
 const NOISE: [f64; 2] = [0.05, 0.45];
-/// Samples (one second) before and after a segment that are filtered with it.
+/// Samples (one second) before and after a segment that are drawn, so that the filter settles.
 const MARGIN: usize = 250;
-/// What normalizes values: their standard deviation after the zero-phase filter. After the causal filter it is larger.
+/// The standard deviation by which values are normalized, measured after the zero-phase filter. After the causal filter it is larger.
 const SPREAD: f32 = 0.18;
 
 pub(in super::super) const KIND: Kind = Kind {
@@ -39,14 +39,14 @@ pub(in super::super) const KIND: Kind = Kind {
     open: |_| Ok(Arc::new(IEGM)),
 };
 
-/// The same patients, filtered as a device filters a stream.
+/// The same patients, filtered sample by sample as on a device.
 pub(in super::super) const CAUSAL: Kind = Kind {
     name: IEGM_CAUSAL.name,
     usage: IEGM_CAUSAL.name,
     open: |_| Ok(Arc::new(IEGM_CAUSAL)),
 };
 
-/// The data source: 60 patients to learn from and 16 to judge by unless told, at most 2 GB of values at once.
+/// The data source. By default it has 60 training patients and 16 test patients. It draws at most 2 GB of values at once.
 const IEGM: Endless = Endless {
     name: "iegm",
     classes: SEGMENT_CLASSES.len(),
@@ -60,7 +60,7 @@ const IEGM: Endless = Endless {
     slices: |(), _| None,
 };
 
-/// The data source with the causal filter.
+/// The same data source with the causal filter.
 const IEGM_CAUSAL: Endless = Endless {
     name: "iegm?filter=causal",
     draw: |(), seed, first, count| drawn(seed, first, count, SegmentFilter::Causal),
@@ -69,15 +69,14 @@ const IEGM_CAUSAL: Endless = Endless {
 };
 
 /// The segments `first..first + count` of the endless set `seed`, `[1, 1, 1250]` each: 40 of one patient, then 40 of the next. Each patient
-/// has a sinus rhythm, another rhythm that is no ventricular arrhythmia, and two episodes of ventricular arrhythmia.
+/// has sinus rhythm, another rhythm that is no ventricular arrhythmia, and two episodes of ventricular arrhythmia.
 ///
-/// A segment is a function of (seed, patient, segment) alone. Every patient has a morphology, a gain of 0.5 to 2 and a noise of their own,
-/// and ranges of rates overlap: a supraventricular tachycardia has the rate of a ventricular one and the morphology of the
-/// sinus rhythm.
+/// A segment depends on (seed, patient, segment) alone. Every patient has their own morphology, a gain of 0.5 to 2 and their own noise. Ranges of
+/// rates overlap: a supraventricular tachycardia has the rate of a ventricular one and the morphology of the sinus rhythm.
 ///
 /// # Source
-/// Rates and rhythms after the set of the TinyML contest at ICCAD 2022; morphologies are made up. Filtered as that set,
-/// 15 to 55 Hz, without a shift of phase.
+/// Rates and rhythms follow the data of the TinyML contest at ICCAD 2022; morphologies are invented. Like those data, signals are filtered to 15
+/// to 55 Hz without a phase shift.
 ///
 /// ```
 /// use crossburn_training::data::{SEGMENT_POINTS, iegm};
@@ -112,7 +111,7 @@ fn drawn(seed: u64, first: u64, count: usize, filter: SegmentFilter) -> Samples 
     }
 }
 
-/// One segment with what it is.
+/// One segment, and its annotations.
 struct Segment {
     patient: u64,
     episode: u32,
@@ -125,7 +124,7 @@ fn segment(seed: u64, number: u64, filter: SegmentFilter) -> Segment {
     let (patient, place) = (number / OF_PATIENT, number % OF_PATIENT);
     let of_patient = stream("iegm patient", patient);
     let heart = Morphology::draw(&of_patient);
-    // Draws of the patient beyond those of the morphology.
+    // Further draws of the patient, besides those of the morphology.
     let order = stream("iegm order of episodes", patient).permutation(EPISODES.len());
     let (gain, noise) = (of_patient.uniform(20), of_patient.uniform(21));
     let (mut start, mut episode) = (0, 0);
@@ -169,7 +168,7 @@ fn segment(seed: u64, number: u64, filter: SegmentFilter) -> Segment {
     }
 }
 
-/// The rhythm that `draw` falls on.
+/// The rhythm that `draw`, a number from 0 to 1, selects by its probability.
 fn choose(rhythms: &[(&'static str, f64)], draw: f64) -> &'static str {
     let mut rest = draw;
     for (rhythm, share) in rhythms {
@@ -178,7 +177,7 @@ fn choose(rhythms: &[(&'static str, f64)], draw: f64) -> &'static str {
             return rhythm;
         }
     }
-    // A rounding may be left at the end.
+    // Because of rounding, the probabilities may add up to slightly less than 1.
     rhythms.last().map_or("SR", |(rhythm, _)| rhythm)
 }
 
@@ -216,7 +215,7 @@ mod tests {
         let values = all.floats();
         let squares: f64 = values.iter().map(|x| f64::from(*x).powi(2)).sum();
         let spread = (squares / values.len() as f64).sqrt();
-        // The spread of sixty patients of different gains varies by some 10 %.
+        // The spread over sixty patients of different gains varies by about 10 %.
         assert!((spread / f64::from(SPREAD) - 1.0).abs() < 0.1, "{spread}");
     }
 
@@ -249,7 +248,7 @@ mod tests {
             (&causal.labels, &causal.origins),
             (&plain.labels, &plain.origins)
         );
-        // |H(f)| of one pass is above |H(f)|² of two wherever something is lost: the causal filter leaves more energy in every segment.
+        // Where a filter attenuates, |H(f)| of one pass is larger than |H(f)|² of two passes. The causal filter therefore leaves more energy.
         let energy = |segment: &[f32]| segment.iter().map(|x| x * x).sum::<f32>();
         let segments = plain.floats().chunks(SEGMENT_POINTS);
         for (plain, causal) in segments.zip(causal.floats().chunks(SEGMENT_POINTS)) {

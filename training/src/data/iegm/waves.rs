@@ -1,32 +1,32 @@
-//! The electrogram of a rhythm: beats and waves of a heart, as a lead in the right ventricle sees them.
+//! The electrogram of a rhythm: beats and waves of a heart, seen from a lead in the right ventricle.
 
 use std::f64::consts::TAU;
 
 use crossburn_noise::Philox;
 
-/// Shortest distance between two beats in seconds.
+/// Shortest time between two beats, in seconds.
 const REFRACTORY: f64 = 0.18;
 
-/// How the heart of one patient looks in the lead.
+/// The shape of one patient's beats in the lead, and the pace of the patient's heart.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Morphology {
-    /// A beat that comes through the conduction system.
+    /// A beat that travels through the conduction system.
     narrow: Beat,
     /// A beat that starts in the ventricle.
     wide: Beat,
-    /// How fast the rhythms of this patient are, between 0 and 1 of their range.
+    /// How fast this patient's rhythms are, from 0 to 1 within the range of each rhythm.
     pace: f64,
 }
 
-/// The deflection of one beat: a biphasic spike, and a smaller one after it.
+/// The deflection of one beat: a biphasic spike, followed by a smaller one.
 #[derive(Clone, Copy, Debug)]
 struct Beat {
     /// Standard deviation of the spike in seconds.
     width: f64,
     height: f64,
-    /// How much of the spike is biphasic rather than monophasic, 0 to 1.
+    /// How biphasic the spike is, from 0 (monophasic) to 1.
     biphasic: f64,
-    /// The second spike: its height, its width and its distance from the first, in widths of the first.
+    /// The second spike: its height, its width, and its distance from the first, in widths of the first.
     second: [f64; 3],
 }
 
@@ -36,7 +36,7 @@ impl Beat {
         let [height, width, distance] = self.second;
         let spike = |x: f64, biphasic: f64| {
             let bell = (-0.5 * x * x).exp();
-            // The slope of a bell has its extremes, 0.61, at one standard deviation.
+            // The slope of a bell curve has its extremes, ±0.61, at one standard deviation.
             biphasic * x * bell / 0.61 + (1.0 - biphasic) * bell
         };
         let x = time / self.width;
@@ -44,7 +44,7 @@ impl Beat {
         self.height * (spike(x, self.biphasic) + height * spike(later, 1.0 - self.biphasic))
     }
 
-    /// Seconds after which nothing is left of it.
+    /// Seconds from the middle after which the deflection is negligible.
     fn reach(&self) -> f64 {
         let [_, width, distance] = self.second;
         self.width * (5.0 * width.max(1.0) + distance)
@@ -52,7 +52,7 @@ impl Beat {
 }
 
 impl Morphology {
-    /// The heart that `draws` of a patient give.
+    /// Draws the heart of a patient from the patient's stream.
     pub(super) fn draw(draws: &Philox) -> Self {
         let between = |index: u64, low: f64, high: f64| low + (high - low) * draws.uniform(index);
         let sign = if draws.uniform(0) < 0.5 { -1.0 } else { 1.0 };
@@ -89,18 +89,18 @@ impl Morphology {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Episode {
     rhythm: &'static str,
-    /// Seconds between two beats, or periods of a wave.
+    /// Seconds between two beats, or the period of a wave.
     interval: f64,
-    /// Standard deviation of an interval, as a part of it.
+    /// Standard deviation of an interval, as a share of it.
     jitter: f64,
-    /// Heights of beats or waves vary by this standard deviation, as a part of them.
+    /// Standard deviation of the height of beats or waves, as a share of it.
     unsteady: f64,
 }
 
 impl Episode {
-    /// The episode of `rhythm` that `draws` give.
+    /// Draws an episode of `rhythm`.
     pub(super) fn draw(rhythm: &'static str, heart: &Morphology, draws: &Philox) -> Self {
-        // Beats or waves in a minute, jitter, unsteadiness.
+        // The range of beats or waves per minute, jitter, unsteadiness.
         let (slow, fast, jitter, unsteady) = match rhythm {
             "SVT" => (130.0, 180.0, 0.015, 0.06),
             "AFb" => (70.0, 150.0, 0.22, 0.08),
@@ -111,7 +111,7 @@ impl Episode {
             "VFb" => (240.0, 420.0, 0.12, 0.35),
             _ => (50.0, 100.0, 0.03, 0.06),
         };
-        // Half of it is the patient's, half the episode's.
+        // Half of the pace is the patient's, half the episode's.
         let place = 0.5 * heart.pace + 0.5 * draws.uniform(0);
         let rate = slow + (fast - slow) * place;
         Self {
@@ -122,8 +122,7 @@ impl Episode {
         }
     }
 
-    /// Adds what the lead sees from time 0 to that of the last sample to `signal`, of `rate` samples a second; `draws` decide where
-    /// beats fall.
+    /// Adds the lead's signal to `signal`, which has `rate` samples per second and starts at time 0. `draws` decide when beats occur.
     pub(super) fn add_to(&self, signal: &mut [f64], rate: f64, heart: &Morphology, draws: &Philox) {
         let mut draws = Draws { draws, used: 0 };
         match self.rhythm {
@@ -149,7 +148,7 @@ impl Episode {
             let mut next = self.interval * (1.0 + self.jitter * draws.normal());
             if self.rhythm == "VPD" {
                 until_early -= 1.0;
-                // A premature beat, and the pause after it.
+                // A premature beat, or the pause after it.
                 next *= match (until_early <= 0.0, early) {
                     (_, true) => 1.4,
                     (true, false) => 0.6,
@@ -163,7 +162,7 @@ impl Episode {
             time += next.max(REFRACTORY);
         }
         if self.rhythm == "AFt" || self.rhythm == "AFb" {
-            // The atria, far away: waves of some 300 in a minute.
+            // The distant atria: about 300 waves per minute.
             let period = 60.0 / (250.0 + 80.0 * draws.uniform());
             let phase = draws.uniform();
             for (index, value) in signal.iter_mut().enumerate() {
@@ -173,14 +172,14 @@ impl Episode {
         }
     }
 
-    /// Flutter is a regular wave, fibrillation one whose frequency and height drift. Its flanks are steep: otherwise nothing of it
-    /// would pass the filter of a device.
+    /// Flutter is a regular wave; fibrillation is a wave whose frequency and height drift. Flanks are steep, because otherwise the filter of a device
+    /// would let nothing of it through.
     fn add_wave(&self, signal: &mut [f64], rate: f64, heart: &Morphology, draws: &mut Draws<'_>) {
         let mut turns = draws.uniform();
         let (mut frequency, mut height) = (1.0, 1.0);
         let (mut next_frequency, mut next_height) = (1.0, 1.0);
         let size = 0.8 * heart.wide.height;
-        // Frequency and height move to a new value with every period.
+        // In each period, frequency and height move to a new value.
         for value in signal.iter_mut() {
             frequency += 0.02 * (next_frequency - frequency);
             height += 0.02 * (next_height - height);
@@ -218,7 +217,7 @@ impl Draws<'_> {
         self.draws.uniform(self.used)
     }
 
-    /// A standard normal number, by Box and Muller.
+    /// A standard normal number, by the method of Box and Muller.
     fn normal(&mut self) -> f64 {
         let (size, angle) = (1.0 - self.uniform(), self.uniform());
         (-2.0 * size.ln()).sqrt() * (TAU * angle).cos()
@@ -231,7 +230,7 @@ mod tests {
     use super::super::IEGM_RHYTHMS;
     use super::*;
 
-    /// Beats of ten seconds of `rhythm`: places where the size of the signal rises through half of its largest, 0.15 s apart at least.
+    /// Counts the beats in ten seconds of `rhythm`: places where the absolute signal rises through half of its maximum, at least 0.15 s apart.
     fn beats(rhythm: &'static str, patient: u64) -> usize {
         let heart = Morphology::draw(&Philox::new(1, patient));
         let episode = Episode::draw(rhythm, &heart, &Philox::new(2, patient));
@@ -251,7 +250,7 @@ mod tests {
 
     #[test]
     fn rates_are_those_of_their_rhythms() {
-        // Beats in ten seconds, at the ends of each range of beats in a minute, and one at either end of the signal more or less.
+        // Beats in ten seconds at both ends of the range of rates. One more or less may fall on either end of the signal.
         for (rhythm, low, high) in [
             ("SR", 50, 100),
             ("SVT", 130, 180),

@@ -1,16 +1,16 @@
-//! The header: which numbers stand where, and what they must be.
+//! The header: the place of each number, and its valid values.
 
 use super::Orientation;
 use super::orientation::Affine;
 use crate::TrainingError;
 
-/// Bytes of the header, and of the four bytes after it that say whether extensions follow.
+/// Bytes of the header, and below with the four bytes after it that say whether extensions follow.
 pub(super) const HEADER: usize = 348;
 pub(super) const START: usize = 352;
-/// What the first four bytes of a NIfTI-2 file hold.
+/// The first four bytes of a NIfTI-2 file, as a number.
 const HEADER_2: i32 = 540;
 
-/// Where fields stand.
+/// Offsets of fields.
 pub(super) const DIM: usize = 40;
 pub(super) const DATATYPE: usize = 70;
 pub(super) const BITPIX: usize = 72;
@@ -27,7 +27,7 @@ const QUATERNION: usize = 256;
 const SROW: usize = 280;
 const MAGIC: usize = 344;
 
-/// What a voxel is stored as.
+/// The type in which voxels are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Voxel {
     U8,
@@ -43,7 +43,7 @@ pub(super) enum Voxel {
 }
 
 impl Voxel {
-    /// By its code in `datatype`.
+    /// The type with this code in `datatype`.
     fn of(code: i16) -> Option<Self> {
         Some(match code {
             2 => Self::U8,
@@ -69,7 +69,7 @@ impl Voxel {
         }
     }
 
-    /// The numbers in `bytes`, scaled, as 32-bit floats.
+    /// The voxels in `bytes` as 32-bit floats, scaled.
     pub(super) fn floats(
         self,
         bytes: &[u8],
@@ -110,30 +110,30 @@ impl Voxel {
     }
 }
 
-/// What a header says.
+/// The content of a header.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Header {
-    /// As it stands in the file.
+    /// The bytes of the header, unchanged.
     pub(super) bytes: Vec<u8>,
     pub(super) big_endian: bool,
-    /// Lengths of the three axes of a volume.
+    /// Lengths of the three axes of a volume, in voxels.
     pub(super) shape: [usize; 3],
-    /// Volumes, one after the other.
+    /// Number of volumes.
     pub(super) volumes: usize,
     pub(super) voxel: Voxel,
     /// Edges of a voxel along the three axes, in millimetres.
     pub(super) edges: [f64; 3],
-    /// Where the voxels start.
+    /// Offset of the first voxel.
     pub(super) offset: usize,
-    /// Slope and intercept; values are as they are stored where absent.
+    /// Slope and intercept of the scaling; `None` if values are not scaled.
     pub(super) scale: Option<[f64; 2]>,
-    /// To places in millimetres.
+    /// From voxels to places in millimetres.
     pub(super) affine: Affine,
     pub(super) orientation: Orientation,
 }
 
 impl Header {
-    /// Reads the first [`START`] bytes of a file, fewer where it ends before; `place` names it.
+    /// Reads the first [`START`] bytes of a file, or all if it is shorter; `place` names it.
     ///
     /// # Errors
     /// [`TrainingError::Data`] that names the field.
@@ -233,13 +233,13 @@ impl Header {
         })
     }
 
-    /// Voxels of one volume.
+    /// Number of voxels of one volume.
     pub(super) fn voxels(&self) -> usize {
         self.shape.iter().product()
     }
 }
 
-/// What an unread code means.
+/// The meaning of a code that is not supported.
 fn kind(code: i16) -> &'static str {
     match code {
         0 => "unknown",
@@ -251,7 +251,7 @@ fn kind(code: i16) -> &'static str {
     }
 }
 
-/// Numbers at places of the header.
+/// Reads numbers at offsets of the header.
 struct Fields<'a> {
     bytes: &'a [u8],
     big_endian: bool,
@@ -275,7 +275,7 @@ impl Fields<'_> {
         f32::from_le_bytes(self.word(place))
     }
 
-    /// The axes of a volume, and the number of volumes.
+    /// Lengths of the axes of a volume, and the number of volumes.
     fn shape(&self) -> Result<([usize; 3], usize), String> {
         let axes = self.short(DIM);
         if !(2..=7).contains(&axes) {
@@ -304,9 +304,9 @@ impl Fields<'_> {
         }
     }
 
-    /// Millimetres of the unit of lengths.
+    /// The unit of lengths, in millimetres.
     fn unit(&self) -> f64 {
-        // The low three bits of xyzt_units: metres, micrometres; an unknown unit counts as millimetres.
+        // The low three bits of xyzt_units: 1 is metres, 3 is micrometres. Everything else counts as millimetres.
         match self.bytes[UNITS] & 7 {
             1 => 1000.0,
             3 => 0.001,
@@ -330,7 +330,7 @@ impl Fields<'_> {
         Ok(edges)
     }
 
-    /// From voxels to places in the head, in millimetres: by sform where it is set, else by qform, else by the edges of a voxel alone.
+    /// From voxels to places in the head, in millimetres: sform if it is set, otherwise qform, otherwise only the edges of a voxel.
     fn affine(&self) -> Result<Affine, String> {
         let floats = |place: usize| -> [f64; 4] {
             [0, 1, 2, 3].map(|number| f64::from(self.float(place + 4 * number)))
@@ -357,13 +357,12 @@ impl Fields<'_> {
         }
     }
 
-    /// Method 2 of the standard: a rotation by a quaternion, of which the first part is left out, and `qfac` = pixdim[0], which is the sign
-    /// of the third axis.
+    /// Method 2 of the standard: a rotation by a quaternion whose first part is not stored, and `qfac` = pixdim[0], the sign of the third axis.
     fn of_quaternion(&self, edges: [f64; 3]) -> Result<Affine, String> {
         let at = |number: usize| f64::from(self.float(QUATERNION + 4 * number));
         let [b, c, d] = [at(0), at(1), at(2)];
         let squares = b * b + c * c + d * d;
-        // Rounding of 32-bit floats may leave a little more than 1.
+        // The rounding of 32-bit floats may lead to slightly more than 1.
         if squares.is_nan() || squares > 1.0 + 1e-5 {
             return Err(format!(
                 "quatern_b, _c, _d = {b}, {c}, {d}: their squares add up to more than 1"

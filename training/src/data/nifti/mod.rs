@@ -1,4 +1,4 @@
-//! Volumes in NIfTI-1 files, `.nii` and `.nii.gz`: values, sizes of voxels, and how the grid lies in the head.
+//! Volumes in NIfTI-1 files, `.nii` and `.nii.gz`: values, sizes of voxels, and the orientation of the grid in the head.
 //!
 //! ```text
 //! header of 348 bytes, 4 bytes that say whether extensions follow, extensions, from `vox_offset` on the voxels, first axis fastest

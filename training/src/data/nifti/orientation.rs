@@ -1,20 +1,20 @@
 //! Which axis of a grid runs to the right, to the front and up.
 
-/// From the indices of a voxel to its place, in rows: to the right, to the front, up.
+/// The map from the indices of a voxel to its place. The rows give the distance to the right, to the front, and up.
 pub(super) type Affine = [[f64; 4]; 3];
 
-/// The order and directions of a grid's axes: a grid in standard order runs to the right, to the front (anterior) and up (superior).
+/// The order and directions of a grid's axes. In standard order, the axes run to the right, to the front (anterior) and up (superior).
 ///
-/// Oblique grids are taken as the nearest straight ones: no value is interpolated.
+/// An oblique grid counts as the nearest straight one; no value is interpolated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Orientation {
-    /// The axis of the file that runs along each standard axis.
+    /// For each standard axis, the axis of the file that runs along it.
     axes: [usize; 3],
-    /// Whether it runs the other way.
+    /// For each standard axis, whether the file's axis runs in the opposite direction.
     flipped: [bool; 3],
 }
 
-/// The ways to assign three axes.
+/// All assignments of three axes.
 const ORDERS: [[usize; 3]; 6] = [
     [0, 1, 2],
     [0, 2, 1],
@@ -25,7 +25,7 @@ const ORDERS: [[usize; 3]; 6] = [
 ];
 
 impl Orientation {
-    /// That of an affine: the assignment of axes with the largest product of cosines; `None` of one that folds axes onto each other.
+    /// The orientation of an affine map: the assignment of axes with the largest product of cosines. `None` if the map folds axes onto each other.
     pub(super) fn of(affine: &Affine) -> Option<Self> {
         let length = |axis: usize| {
             affine
@@ -52,7 +52,7 @@ impl Orientation {
         })
     }
 
-    /// Letters of the directions in which the axes of the file run, such as `LAS`.
+    /// Letters of the directions in which the file's axes run, such as `LAS`.
     #[cfg(test)]
     pub(super) fn letters(&self) -> String {
         let mut letters = ['?'; 3];
@@ -62,15 +62,15 @@ impl Orientation {
         letters.iter().collect()
     }
 
-    /// What is given per axis of the file, such as its shape, per standard axis.
+    /// Reorders what is given for each axis of the file, such as its shape, to standard axes.
     pub fn per_standard_axis<T: Copy>(&self, of_file: [T; 3]) -> [T; 3] {
         self.axes.map(|axis| of_file[axis])
     }
 
-    /// Voxels of a file of this `shape`, first axis fastest, in standard order: to the right fastest, then to the front, then up.
+    /// The voxels of a file of this `shape`, first axis fastest, reordered to standard order: to the right fastest, then to the front, then up.
     ///
     /// # Panics
-    /// Where there are not as many values as the shape has voxels.
+    /// If the number of values is not that of the voxels of the shape.
     pub fn to_standard<T: Copy>(&self, values: &[T], shape: [usize; 3]) -> Vec<T> {
         assert_eq!(
             values.len(),
@@ -80,10 +80,10 @@ impl Orientation {
         self.places(shape).map(|place| values[place]).collect()
     }
 
-    /// The other way round: values in standard order as they lie in a file of this `shape`.
+    /// The inverse: values in standard order, reordered to the order of a file of this `shape`.
     ///
     /// # Panics
-    /// Where there are not as many values as the shape has voxels.
+    /// If the number of values is not that of the voxels of the shape.
     pub fn to_file<T: Copy + Default>(&self, values: &[T], shape: [usize; 3]) -> Vec<T> {
         assert_eq!(
             values.len(),
@@ -97,7 +97,7 @@ impl Orientation {
         of_file
     }
 
-    /// The places in the file of all voxels in standard order.
+    /// For all voxels in standard order, their places in the file.
     fn places(&self, shape: [usize; 3]) -> impl Iterator<Item = usize> {
         let steps = [1, shape[0], shape[0] * shape[1]];
         let [x, y, z] = [0, 1, 2].map(|standard| {
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn axes_are_found_and_voxels_come_back() {
-        // The file runs up, to the left and to the front: a voxel's indices (i, j, k) are (up, left, front).
+        // The axes of the file run up, to the left and to the front: the indices (i, j, k) of a voxel are (up, left, front).
         let affine = [
             [0.1, -2.0, 0.0, 0.0],
             [0.0, 0.2, 3.0, 0.0],
@@ -138,7 +138,7 @@ mod tests {
         assert_eq!(orientation.letters(), "SLA");
         let shape = [2, 3, 4];
         assert_eq!(orientation.per_standard_axis(shape), [3, 4, 2]);
-        // The value of a voxel says its indices: 100 i + 10 j + k.
+        // The value of a voxel encodes its indices: 100 i + 10 j + k.
         let mut values = Vec::new();
         for k in 0..4 {
             for j in 0..3 {
@@ -146,7 +146,7 @@ mod tests {
             }
         }
         let standard = orientation.to_standard(&values, shape);
-        // To the right is against j, to the front along k, up along i.
+        // To the right is opposite to j, to the front is along k, up is along i.
         for (up, slice) in standard.chunks(12).enumerate() {
             for (front, row) in slice.chunks(3).enumerate() {
                 let expected: Vec<i32> = (0..3)
@@ -156,7 +156,7 @@ mod tests {
             }
         }
         assert_eq!(orientation.to_file(&standard, shape), values);
-        // Two axes that run the same way.
+        // Two axes that run in the same direction.
         assert_eq!(
             Orientation::of(&[
                 [1.0, 1.0, 0.0, 0.0],

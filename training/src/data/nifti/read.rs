@@ -10,11 +10,11 @@ use super::Orientation;
 use super::header::{Header, START};
 use crate::TrainingError;
 
-/// Bytes that are read at a time: a multiple of every voxel's size.
+/// Bytes that are read at a time. It is a multiple of the size of every type of voxel.
 const PIECE: usize = 1 << 18;
-/// Deflate packs at most so many bytes into one.
+/// The largest ratio of unpacked to packed bytes that deflate can reach.
 const DENSEST: u64 = 1032;
-/// The most voxels of a volume: 4 GB of 32-bit floats.
+/// Most voxels of a volume; as 32-bit floats they take 4 GB.
 const MOST_VOXELS: usize = 1 << 30;
 /// The first bytes of a gzip file.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -25,18 +25,18 @@ pub struct Nifti {
     pub(super) header: Header,
     /// Where it was read, for messages.
     place: String,
-    /// Its voxels as they lie in the file, first axis fastest, scaled by the slope and the intercept that the header gives. All are finite.
+    /// Its voxels in the order of the file, first axis fastest, scaled by the header's slope and intercept. All are finite.
     pub values: Vec<f32>,
 }
 
 impl Nifti {
-    /// Reads a file. `volume` says which of several, from 0; without it the file must have one.
+    /// Reads a file. `volume` chooses one of several volumes, from 0 on; without it the file must have exactly one.
     ///
-    /// A slope of 0, and one that is not finite, means that values are not scaled.
+    /// If the slope is 0 or not finite, values are not scaled.
     ///
     /// # Errors
-    /// [`TrainingError::Read`]; [`TrainingError::Data`] that names the file and the field, where it is no NIfTI-1 file, one that is cut, one of
-    /// several volumes of which none was chosen, or one with a voxel that is not finite.
+    /// [`TrainingError::Read`]. [`TrainingError::Data`] that names the file and the field if the file is no NIfTI-1 file, is cut, has several volumes
+    /// and none was chosen, or has a voxel that is not finite.
     pub fn read(path: &Path, volume: Option<usize>) -> Result<Self, TrainingError> {
         let (mut reader, available) = open(path)?;
         let place = path.display().to_string();
@@ -100,7 +100,7 @@ impl Nifti {
             values.extend(header.voxel.floats(piece, header.big_endian, header.scale));
             left -= piece.len();
         }
-        // The checksum of a packed file is compared at its end.
+        // Reading to the end makes the decoder compare the checksum of a packed file.
         io::copy(&mut reader, &mut io::sink()).map_err(failed)?;
         let nifti = Self {
             header,
@@ -111,10 +111,10 @@ impl Nifti {
         Ok(nifti)
     }
 
-    /// The lengths of the axes of a volume in standard order: to the right, to the front, up. Reads the header alone.
+    /// The lengths of a volume's axes in standard order: to the right, to the front, up. Only the header is read.
     ///
     /// # Errors
-    /// Those of [`read`](Self::read) that a header shows.
+    /// The errors of [`read`](Self::read) that the header shows.
     pub(in super::super) fn standard_shape(path: &Path) -> Result<[usize; 3], TrainingError> {
         let (mut reader, _) = open(path)?;
         let header = header(&path.display().to_string(), &mut reader)?;
@@ -155,12 +155,12 @@ impl Nifti {
         self.header.shape
     }
 
-    /// How its axes lie.
+    /// The orientation of its axes.
     pub fn orientation(&self) -> Orientation {
         self.header.orientation
     }
 
-    /// Refuses a volume on another grid: of another shape, or whose affine moves a corner of the grid by more than a tenth of a voxel.
+    /// Fails if `other` is on another grid: if the shape differs, or if the affine maps put a corner of the grid more than a tenth of a voxel apart.
     ///
     /// # Errors
     /// [`TrainingError::Data`] that names both files.
@@ -186,7 +186,7 @@ impl Nifti {
             .copied()
             .fold(f64::INFINITY, f64::min);
         let moved = self.largest_move(other);
-        // Affines of one grid that were written by two programs differ by roundings.
+        // Two programs may write the affine map of one grid with different rounding.
         match moved > 0.1 * edge {
             true => bad(format!(
                 "its affine differs from that of {}: a corner of the grid lies {moved:.3} mm away",
@@ -196,7 +196,7 @@ impl Nifti {
         }
     }
 
-    /// How far a voxel of this grid lies from where the affine of `other` has it, at most: in one of the corners, in millimetres.
+    /// The largest distance between the places that this affine map and that of `other` give to a voxel, in millimetres. It occurs at a corner.
     fn largest_move(&self, other: &Self) -> f64 {
         let corner = |number: usize| {
             let at = |axis: usize| match number >> axis & 1 {
@@ -215,7 +215,7 @@ impl Nifti {
     }
 }
 
-/// The bytes of a file, unpacked where they are packed, and how many they are at most.
+/// A reader of a file, which unpacks if necessary, and the largest number of bytes that it can give.
 fn open(path: &Path) -> Result<(Box<dyn Read>, u64), TrainingError> {
     let failed = |cause| TrainingError::Read {
         path: path.to_path_buf(),
@@ -238,7 +238,7 @@ fn open(path: &Path) -> Result<(Box<dyn Read>, u64), TrainingError> {
     })
 }
 
-/// The header that `reader` begins with, up to the place where voxels may start.
+/// Reads the header from `reader`, up to the first place where voxels may start.
 fn header(place: &str, reader: &mut dyn Read) -> Result<Header, TrainingError> {
     let mut start = Vec::new();
     let first = reader.take(START as u64).read_to_end(&mut start);
@@ -250,7 +250,7 @@ fn damaged(cause: &io::Error) -> String {
     format!("it is cut or damaged ({cause})")
 }
 
-/// Passes over `count` bytes.
+/// Skips `count` bytes.
 fn skip(reader: &mut impl Read, count: u64) -> io::Result<()> {
     let passed = io::copy(&mut reader.take(count), &mut io::sink())?;
     match passed == count {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 
-/// A file with the given fields, in either byte order: 348 bytes of header field by field, then the voxels.
+/// A file with the given fields, in either byte order: the 348 bytes of the header field by field, then the voxels.
 struct Made {
     big: bool,
     size: i32,
@@ -24,7 +24,7 @@ struct Made {
     voxels: Vec<u8>,
 }
 
-/// 2 x 3 x 2 voxels of 16 bits, 1 to 12, to the right, front and up.
+/// 2 x 3 x 2 voxels of 16 bits with the values 1 to 12. The axes run to the right, to the front and up.
 fn made(big: bool) -> Made {
     let voxels = (1..=12i16).flat_map(|value| word(big, value.to_le_bytes()));
     Made {
@@ -171,7 +171,7 @@ fn every_type_is_read_and_scaled() {
             expected,
             "{datatype}"
         );
-        // Powers of two, so that nothing is rounded.
+        // Powers of two avoid rounding.
         let scaled = expected.map(|value| 0.5 * value + 8.0);
         assert_eq!(
             read(datatype, bits, voxels, [0.5, 8.0]),
@@ -185,7 +185,7 @@ fn every_type_is_read_and_scaled() {
 fn orientation_is_that_of_sform_then_qform_then_none() {
     let place = Place::new();
     let read = |file: Made| Nifti::read(&place.write("o.nii", &file.bytes()), None).unwrap();
-    // A half turn about the second axis: quaternion (0, 0, 1, 0), so x -> -x and z -> -z; qfac -1 turns z back.
+    // A half turn about the second axis, quaternion (0, 0, 1, 0): x -> -x and z -> -z. A qfac of -1 turns z back.
     let turned = || Made {
         pixdim: [-1.0, 2.0, 3.0, 4.0, 0.0, 0.0, 0.0, 0.0],
         codes: [1, 0],
@@ -202,7 +202,7 @@ fn orientation_is_that_of_sform_then_qform_then_none() {
             [0.0, 0.0, 4.0, -72.0]
         ]
     );
-    // A quarter turn about the third axis: quaternion b = c = 0, d = sin 45°: the first axis runs to the front, the second to the left.
+    // A quarter turn about the third axis, quaternion b = c = 0, d = sin 45°: the first axis runs to the front, the second to the left.
     let half = std::f32::consts::FRAC_1_SQRT_2;
     let volume = read(Made {
         codes: [1, 0],
@@ -210,7 +210,7 @@ fn orientation_is_that_of_sform_then_qform_then_none() {
         ..made(false)
     });
     assert_eq!(volume.orientation().letters(), "ALS");
-    // sform goes first.
+    // sform is preferred to qform.
     let volume = read(Made {
         codes: [1, 1],
         srow: [0.0, 3.0, 0.0, 1.0, 0.0, 0.0, -4.0, 2.0, 2.0, 0.0, 0.0, 3.0],
@@ -218,7 +218,7 @@ fn orientation_is_that_of_sform_then_qform_then_none() {
     });
     assert_eq!(volume.orientation().letters(), "SRP");
     assert_eq!(volume.header.affine[1], [0.0, 0.0, -4.0, 2.0]);
-    // Metres, and micrometres.
+    // Units of metres and of micrometres.
     for (units, scale) in [(1, 1000.0), (3, 0.001)] {
         let volume = read(Made { units, ..turned() });
         assert_eq!(
@@ -336,7 +336,7 @@ fn bad_files_are_named_with_the_field() {
     ] {
         check(&bytes, part);
     }
-    // Fewer voxels than the header says.
+    // The file has fewer voxels than the header says.
     let short = changed(|file| file.voxels.truncate(23));
     let path = place.write("short.nii", &short);
     let message = Nifti::read(&path, None).unwrap_err().to_string();
@@ -350,7 +350,7 @@ fn bad_files_are_named_with_the_field() {
         message.contains("short.nii.gz: it is cut or damaged"),
         "{message}"
     );
-    // A packed file that is cut, and one whose checksum is wrong.
+    // A packed file that is cut, and one with a wrong checksum.
     let packed = std::fs::read(place.packed("whole.nii.gz", &made(true).bytes())).unwrap();
     let mut damaged = packed.clone();
     let sum = damaged.len() - 8;
@@ -363,7 +363,7 @@ fn bad_files_are_named_with_the_field() {
             "{message}"
         );
     }
-    // A voxel that is no number.
+    // A voxel that is not a number.
     let file = Made {
         datatype: 16,
         bitpix: 32,
@@ -405,11 +405,11 @@ fn a_map_aligns_with_its_input_voxel_by_voxel() {
             map.same_grid(&input).unwrap();
         }
         let plain = std::fs::read(place.0.path().join("map.nii")).unwrap();
-        // 352 bytes and six floats; the first number is the size of the header in the byte order of the input.
+        // 352 bytes and six floats. The first number is the size of the header, in the byte order of the input.
         assert_eq!(plain.len(), 352 + 24);
         assert_eq!(plain[..4], word(big, 348i32.to_le_bytes()));
         assert_eq!(plain[352..356], word(big, 6.5f32.to_le_bytes()));
-        // All lengths stand in the header, also where the input has two axes and fills the others up with zeros.
+        // The header gives all lengths, even if the input has two axes and pads the others with zeros.
         let flat = Made {
             dim: [2, 2, 3, 0, 0, 0, 0, 0],
             ..made(big)
@@ -456,7 +456,7 @@ fn other_grids_are_told_apart() {
         "{message}"
     );
 
-    // The same grid in millimetres and in metres; a mask that lies 0.3 mm away, more than a tenth of its edges of 2 mm.
+    // The same grid in millimetres and in metres, and a mask that is 0.3 mm away: more than a tenth of its edges of 2 mm.
     let in_metres = |x: f32| {
         read(Made {
             units: 1,
@@ -474,7 +474,7 @@ fn other_grids_are_told_apart() {
         "{message}"
     );
 
-    // Each number alone moves a voxel by at most 0.12 mm, all together the far corner, voxel (1, 2, 1), by 0.06 + 0.12 + 0.06 mm.
+    // Each number alone moves a voxel by at most 0.12 mm. Together they move the far corner, voxel (1, 2, 1), by 0.06 + 0.12 + 0.06 mm.
     let slanted = |by: f32| {
         read(Made {
             codes: [0, 1],
@@ -500,7 +500,7 @@ fn other_grids_are_told_apart() {
     assert!(message.contains("lies 0.240 mm away"), "{message}");
 }
 
-/// A file of the shared data, or a word that the test is skipped.
+/// A file of the shared data; if it is absent, a message says that the test is skipped.
 #[allow(clippy::print_stderr, reason = "a skip says why")]
 fn shared(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -513,7 +513,7 @@ fn shared(name: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-/// Values, sums and extremes were computed with NumPy from the bytes after the header.
+/// The expected values, sums and extremes were computed with NumPy from the bytes after the header.
 #[test]
 fn volumes_of_other_programs_have_the_values_that_numpy_reads() {
     let at = |volume: &Nifti, [i, j, k]: [usize; 3]| {
@@ -527,7 +527,7 @@ fn volumes_of_other_programs_have_the_values_that_numpy_reads() {
             .map(|value| f64::from(*value))
             .sum::<f64>()
     };
-    // Big-endian numbers of 16 bits.
+    // Big-endian 16-bit numbers.
     if let Some(path) = shared("mri-volumes/nibabel_anatomical.nii") {
         let volume = Nifti::read(&path, None).unwrap();
         assert_eq!(
@@ -539,7 +539,7 @@ fn volumes_of_other_programs_have_the_values_that_numpy_reads() {
         assert_eq!(at(&volume, [3, 5, 7]), 11505.0);
         assert_eq!(at(&volume, [32, 40, 24]), 2971.0);
         assert_eq!(sum(&volume), 284_166_082.0);
-        // In standard order the first axis runs the other way.
+        // In standard order the first axis runs in the opposite direction.
         let standard = volume
             .orientation()
             .to_standard(&volume.values, volume.shape());

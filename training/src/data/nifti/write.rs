@@ -14,13 +14,14 @@ use crate::TrainingError;
 /// The code of 32-bit floats.
 const FLOATS: i16 = 16;
 
-/// Writes `values`, one for each voxel of `like` in its order, as 32-bit floats on its grid. A path that ends in `.gz` is packed.
+/// Writes `values`, one for each voxel of `like` in the order of its file, as 32-bit floats on the same grid. If the path ends in `.gz`, the file
+/// is packed.
 ///
-/// The header of `like` is kept, its geometry and byte order too, with one volume and no scaling. Extensions are left out: they say things
-/// of the input.
+/// The header of `like` is kept, including geometry and byte order, but with one volume and no scaling. Extensions are left out, because they
+/// describe the input.
 ///
 /// # Errors
-/// [`TrainingError::Data`] where there are not as many values as voxels, or one that is not finite; an error of writing.
+/// [`TrainingError::Data`] if the number of values is not that of voxels, or if a value is not finite; an error of writing.
 pub fn write_map(path: &Path, like: &Nifti, values: &[f32]) -> Result<(), TrainingError> {
     let voxels = like.header.voxels();
     if values.len() != voxels {
@@ -58,7 +59,7 @@ pub fn write_map(path: &Path, like: &Nifti, values: &[f32]) -> Result<(), Traini
         };
         bytes[place..place + 2].copy_from_slice(&word);
     };
-    // All of them: what follows the last axis of the input may be anything.
+    // All lengths are written, because the input may hold anything after its last axis.
     let [x, y, z] = like.header.shape.map(|length| length as i16);
     for (place, length) in [3, x, y, z, 1, 1, 1, 1].into_iter().enumerate() {
         short(DIM + 2 * place, length);

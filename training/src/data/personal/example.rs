@@ -1,4 +1,4 @@
-//! What a person writes: a question that anybody may ask, and the answer that is theirs.
+//! What a person writes: questions that anyone may ask, and the person's own answers.
 
 use crossburn_noise::{Philox, path_hash};
 
@@ -8,21 +8,21 @@ use super::words::{
 };
 use crate::draws::Draws;
 
-/// Examples of a session.
+/// Number of examples in a session.
 const EXAMPLES: u64 = 8;
 
-/// What an example asks.
+/// The kind of a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExampleKind {
-    /// Which of two papers the user cites; as LaMP-1.
+    /// Which of two papers the user cites, as in LaMP-1.
     Citation,
-    /// Which of fifteen tags the user gives to a film; as LaMP-2.
+    /// Which of fifteen tags the user gives to a film, as in LaMP-2.
     Tag,
-    /// How many of five stars the user gives; as LaMP-3.
+    /// How many of five stars the user gives, as in LaMP-3.
     Stars,
-    /// How the user titles a paper; as LaMP-5.
+    /// The title that the user gives to a paper, as in LaMP-5.
     Title,
-    /// How the user says a sentence; as LaMP-7.
+    /// The user's wording of a sentence, as in LaMP-7.
     Tweet,
 }
 
@@ -51,11 +51,11 @@ impl ExampleKind {
 /// A question and the user's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Example {
-    /// What is asked.
+    /// The kind of the question.
     pub kind: ExampleKind,
-    /// The question; ends with a colon.
+    /// The question. It ends with a colon.
     pub prompt: String,
-    /// The answer; begins with a space and ends with a line break.
+    /// The answer. It begins with a space and ends with a line break.
     pub completion: String,
 }
 
@@ -68,7 +68,7 @@ impl Example {
         }
     }
 
-    /// Question and answer.
+    /// The question, followed by the answer.
     pub fn text(&self) -> String {
         format!("{}{}", self.prompt, self.completion)
     }
@@ -152,8 +152,8 @@ impl User {
     }
 }
 
-/// Session `number` of the corpus `seed`: the eight first examples of the user with that number, all of one kind or each of a kind
-/// of its own; before them, in one session of three, the user's [card](User::card).
+/// Session `number` of the corpus `seed`: the first eight examples of the user with that number. Either all are of one kind, or each is of
+/// a kind of its own. In one session of three, the user's [card](User::card) comes first.
 ///
 /// ```
 /// let text = crossburn_training::data::personal::session(1, 0);
@@ -185,12 +185,12 @@ mod tests {
 
     use super::*;
 
-    /// The best that one can answer without knowing the user: for every question the answer that most users give.
+    /// The share of right answers without knowing the user, if each question is answered as most users would.
     fn share_of_the_usual_answer(kind: ExampleKind) -> f64 {
         let users: Vec<User> = (0..300).map(|number| User::draw(5, number)).collect();
         let mut answers: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
         for number in 0..40 {
-            // The same question to all of them: a user's own examples differ, those of a user with another number do not.
+            // The questions of a user depend on the user's number. With one number, all users get the same question.
             for user in &users {
                 let asked = User { number: 0, ..*user };
                 let example = asked.example(kind, number);
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_question_does_not_tell_the_answer_and_the_user_does() {
-        // One side of three, one form of six, one voice of eight; stars agree where they are clamped.
+        // One side of three, one form of six, one voice of eight. Stars agree where they are clamped.
         for (kind, least, most) in [
             (ExampleKind::Tag, 0.30, 0.42),
             (ExampleKind::Stars, 0.33, 0.50),
@@ -215,7 +215,7 @@ mod tests {
             let share = share_of_the_usual_answer(kind);
             assert!(least < share && share < most, "{kind:?}: {share}");
         }
-        // The place of the paper that is cited tells nothing.
+        // The position of the cited paper tells nothing.
         let user = User::draw(5, 3);
         let first = (0..1000)
             .filter(|number| user.example(ExampleKind::Citation, *number).completion == " 1\n")
@@ -260,12 +260,12 @@ mod tests {
     #[test]
     fn users_differ_and_a_seed_gives_the_same_text() {
         let users: BTreeSet<String> = (0..500).map(|n| User::draw(1, n).card()).collect();
-        // 56 pairs of topics in order, three sides, three leniencies, six titles, eight voices: 24,192 in all.
+        // 56 ordered pairs of topics, three sides, three leniencies, six titles and eight voices: 24,192 users in all.
         assert!(users.len() > 480, "{}", users.len());
         assert_eq!(session(3, 9), session(3, 9));
         assert_ne!(session(3, 9), session(4, 9));
         let cards = (0..900).filter(|n| session(1, *n).starts_with("user likes"));
-        // A third; three standard deviations are 42.
+        // A third of them; three standard deviations are 42.
         let cards = cards.count();
         assert!((258..=342).contains(&cards), "{cards}");
     }

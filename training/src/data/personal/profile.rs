@@ -1,4 +1,4 @@
-//! What a device knows of a person, and what the person will ask.
+//! What a device knows about a person, and what the person will ask.
 
 use std::collections::BTreeSet;
 
@@ -6,21 +6,21 @@ use super::source::{FIRST_PERSON, FIRST_TEST_EXAMPLE};
 use super::{Example, ExampleKind, User};
 use crate::TrainingError;
 
-/// One person's history of one kind of example in order of time, and later questions, none of which is in the history.
+/// One person's history of one kind of example, in order of time, and later questions. No question is in the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
     /// What the person wrote, the oldest first.
     history: Vec<Example>,
-    /// What the person asks afterwards.
+    /// The questions that the person asks afterwards.
     questions: Vec<Example>,
 }
 
-/// Examples that are drawn for each question that is wanted.
+/// Number of examples that may be drawn for each wanted question.
 const DRAWN: u64 = 64;
 
 impl Profile {
-    /// Person `number` of `seed`, whom no [session](super::session) is about: a history of `history` examples of `kind` and `questions`
-    /// questions. A question that is in the history, or was asked already, is passed over.
+    /// Person `number` of `seed`, who is in no [session](super::session): a history of `history` examples of `kind`, and `questions` questions. A
+    /// question that is in the history, or was asked before, is drawn again.
     ///
     /// ```
     /// use crossburn_training::data::personal::{ExampleKind, Profile};
@@ -31,7 +31,7 @@ impl Profile {
     /// ```
     ///
     /// # Errors
-    /// [`TrainingError::Data`] where so many other questions do not exist.
+    /// [`TrainingError::Data`] if there are not as many different questions.
     pub fn draw(
         seed: u64,
         number: u64,
@@ -65,12 +65,12 @@ impl Profile {
         }
     }
 
-    /// The last `count` examples of the history, the oldest first; all where there are fewer.
+    /// The last `count` examples of the history, or all if there are fewer; the oldest comes first.
     pub fn recent(&self, count: usize) -> &[Example] {
         &self.history[self.history.len().saturating_sub(count)..]
     }
 
-    /// What is asked after the history.
+    /// The questions after the history.
     pub fn questions(&self) -> &[Example] {
         &self.questions
     }
@@ -93,7 +93,7 @@ mod tests {
                 let of_history = profile.recent(512).iter();
                 let found = of_history.filter(|example| asked.contains(&example.prompt));
                 assert_eq!(found.count(), 0, "{kind:?} {number}");
-                // Without the rule some would be.
+                // Without the rule, some questions would be in the history.
                 let user = User::draw(1, FIRST_PERSON + number);
                 let known: BTreeSet<String> =
                     (0..512).map(|n| user.example(kind, n).prompt).collect();

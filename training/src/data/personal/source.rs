@@ -1,4 +1,4 @@
-//! The corpus as data sources: sessions of many users, and the examples of one.
+//! The corpus as data sources: sessions of many users, and the examples of one user.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,17 +10,17 @@ use crate::data::options::Options;
 use crate::data::reader::{Kind, Part, Reader};
 use crate::data::{Amount, DataSplit};
 
-/// Sessions of the training text unless told, and of the test text.
+/// Default numbers of sessions of the training text and of the test text.
 const SESSIONS: (u64, u64) = (2000, 200);
-/// A bound on what is drawn at once: half a gigabyte of text.
+/// Most sessions that are drawn at once: half a gigabyte of text.
 const MOST_SESSIONS: u64 = 1_000_000;
-/// Where the users of the test text start: far after those of the training text.
+/// The number of the first user of the test text: larger than that of any user of the training text.
 const FIRST_TEST: u64 = 1 << 40;
-/// Where the users of `person` start: no session is theirs.
+/// The number of the first user of the source `person`. These users are in no session.
 pub(super) const FIRST_PERSON: u64 = 1 << 41;
-/// Examples of one user to learn from and to be judged by.
+/// Numbers of a user's training examples and test examples.
 const EXAMPLES: (u64, u64) = (200, 100);
-/// Where the test examples of a user start.
+/// The number of a user's first test example.
 pub(super) const FIRST_TEST_EXAMPLE: u64 = 1 << 20;
 
 pub(in crate::data) const CROWD: Kind = Kind {
@@ -41,7 +41,7 @@ pub(in crate::data) const PERSON: Kind = Kind {
     open: |argument| Ok(Arc::new(Person::open(argument)?)),
 };
 
-/// Sessions of many users: so many for training.
+/// Sessions of many users. The number is that of training sessions.
 #[derive(Debug)]
 struct Crowd(u64);
 
@@ -87,7 +87,7 @@ impl Reader for Crowd {
     }
 }
 
-/// Examples of a user whom no session is about.
+/// Examples of a user who is in no session.
 #[derive(Debug)]
 struct Person {
     number: u64,

@@ -6,7 +6,7 @@ use super::words::{SIDES, TOPICS};
 
 /// A person, drawn from (seed, number).
 ///
-/// What a person prefers cannot be known from one text: a model of all people guesses, one that has learned this person knows.
+/// One text does not reveal a person's preferences: a model of all people must guess, and a model that has learned this person knows.
 ///
 /// ```
 /// use crossburn_training::data::personal::User;
@@ -20,17 +20,17 @@ pub struct User {
     pub(super) number: u64,
     /// Two topics whose papers the user cites.
     pub(super) topics: [usize; 2],
-    /// The side of a film that the user names in a tag.
+    /// The aspect of a film that the user names in a tag.
     pub(super) side: usize,
-    /// Stars that the user gives more, or fewer, than the words say.
+    /// How many stars the user adds to what the words say; may be negative.
     pub(super) leniency: i8,
-    /// How the user titles a paper.
+    /// How the user forms the title of a paper.
     pub(super) title: TitleStyle,
     /// How the user talks.
     pub(super) voice: Voice,
 }
 
-/// How a user titles a paper.
+/// How a user forms the title of a paper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TitleStyle {
     Plain,
@@ -51,7 +51,7 @@ impl TitleStyle {
         (Self::Revisited, "old friends"),
     ];
 
-    /// The title of a paper on `thing` under `circumstance`.
+    /// The title of a paper about `thing` under `circumstance`.
     pub(super) fn of(self, thing: &str, circumstance: &str) -> String {
         match self {
             Self::Plain => format!("{thing} {circumstance}"),
@@ -89,7 +89,7 @@ impl Voice {
         (Self::Chatty, "chatty"),
     ];
 
-    /// `sentence` as this voice says it.
+    /// `sentence` in this voice.
     pub(super) fn says(self, sentence: &str) -> String {
         match self {
             Self::Dry => format!("{sentence}."),
@@ -104,7 +104,7 @@ impl Voice {
     }
 }
 
-/// The word for how many stars a user adds.
+/// For each number of added stars, the word that a card uses.
 const LENIENCIES: [(i8, &str); 3] = [(-1, "harsh"), (0, "fair"), (1, "generous")];
 
 impl User {
@@ -124,7 +124,7 @@ impl User {
         }
     }
 
-    /// What there is to know about this user, in one line.
+    /// A line that describes this user.
     pub fn card(&self) -> String {
         let [first, second] = self.topics.map(|topic| TOPICS[topic].0);
         let side = SIDES[self.side].0;

@@ -1,6 +1,6 @@
-//! The words that users write with.
+//! The vocabulary of users.
 
-/// What people write papers about: a name, and things to write on.
+/// Topics of papers: a name, and six subjects of papers.
 pub(super) const TOPICS: [(&str, [&str; 6]); 8] = [
     (
         "astronomy",
@@ -55,7 +55,7 @@ pub(super) const TOPICS: [(&str, [&str; 6]); 8] = [
 /// What a paper does with its subject.
 pub(super) const STUDIES: [&str; 6] = ["measure", "explain", "compare", "model", "review", "count"];
 
-/// Under which circumstances.
+/// The circumstances under which it does so.
 pub(super) const CIRCUMSTANCES: [&str; 6] = [
     "in winter",
     "over many years",
@@ -65,10 +65,10 @@ pub(super) const CIRCUMSTANCES: [&str; 6] = [
     "in small towns",
 ];
 
-/// A tag, and what a film is like that gets it.
+/// A tag, and three descriptions of films that get it.
 type Tag = (&'static str, [&'static str; 3]);
 
-/// Three sides of a film. Each has five tags, and each tag three ways to say it.
+/// Three aspects of a film. Each has five tags, and each tag has three descriptions.
 pub(super) const SIDES: [(&str, [Tag; 5]); 3] = [
     (
         "plot",
@@ -203,12 +203,12 @@ pub(super) const SIDES: [(&str, [Tag; 5]); 3] = [
     ),
 ];
 
-/// What people buy.
+/// Products that people review.
 pub(super) const PRODUCTS: [&str; 10] = [
     "lamp", "kettle", "chair", "radio", "jacket", "blender", "backpack", "mirror", "fan", "clock",
 ];
 
-/// What they say of it, from the worst to the best.
+/// Opinions about a product, from the worst to the best.
 pub(super) const OPINIONS: [[&str; 3]; 5] = [
     ["is a disaster", "broke at once", "is pure junk"],
     ["is rather weak", "has many flaws", "is a bit poor"],
@@ -217,7 +217,7 @@ pub(super) const OPINIONS: [[&str; 3]; 5] = [
     ["is perfect", "is the best there is", "exceeds all hopes"],
 ];
 
-/// What they say beside it.
+/// Remarks that say nothing about quality.
 pub(super) const ASIDES: [&str; 6] = [
     "it came on monday",
     "my sister has one too",
@@ -227,7 +227,7 @@ pub(super) const ASIDES: [&str; 6] = [
     "the colour is green",
 ];
 
-/// Who did something, what, and when.
+/// Parts of a sentence: who did something, what, and when.
 pub(super) const SUBJECTS: [&str; 8] = [
     "the rain",
     "our train",

@@ -8,7 +8,7 @@ use crate::TrainingError;
 /// Poles of the low-pass prototype. The band-pass has twice as many poles, two for each of its biquads.
 const PROTOTYPE_ORDER: usize = 2;
 
-/// What is left of a disturbance once the filter has settled.
+/// The share of a disturbance that may remain once the filter counts as settled.
 const SETTLED: f64 = 1e-6;
 
 /// One biquad with zeros at 0 Hz and at half the sampling rate: `H(z) = (1 - z⁻²) / (1 + a1 z⁻¹ + a2 z⁻²)`.
@@ -24,9 +24,9 @@ struct Biquad {
 /// |H(f)|² = 1 / (1 + ((Ω² - Ω0²) / (B Ω))^(2 N)),  Ω = tan(π f / rate),  Ω0² = Ω_low Ω_high,  B = Ω_high - Ω_low,  N = 2
 /// ```
 ///
-/// [`zero_phase`](Self::zero_phase) filters a whole recording forward and backward, for training and evaluation from files: no
-/// delay, and the square of the attenuation. [`stream`](Self::stream) filters sample by sample, for a device that cannot look
-/// ahead: it delays what passes.
+/// [`zero_phase`](Self::zero_phase) filters a whole recording forward and backward, for training and evaluation from files. It has no delay
+/// and twice the attenuation in decibels. [`stream`](Self::stream) filters sample by sample, for a device that cannot look ahead. Its output is
+/// delayed.
 ///
 /// # Source
 /// S. Butterworth, "On the theory of filter amplifiers", 1930, by the bilinear transform with prewarped edges.
@@ -44,15 +44,15 @@ struct Biquad {
 pub struct BandPass {
     biquads: Vec<Biquad>,
     gain: f64,
-    /// Samples until a disturbance has died away.
+    /// Number of samples until a disturbance has died away.
     settling: usize,
 }
 
 impl BandPass {
-    /// The filter that passes `low..high`, in Hz, of a signal with `rate` samples a second.
+    /// The filter that passes the frequencies `low..high`, in Hz, of a signal with `rate` samples per second.
     ///
     /// # Errors
-    /// [`TrainingError::Setting`] for edges that do not rise from above 0 to below half the rate.
+    /// [`TrainingError::Setting`] unless 0 < `low` < `high` < `rate` / 2.
     pub fn new([low, high]: [f64; 2], rate: f64) -> Result<Self, TrainingError> {
         if !(0.0 < low && low < high && 2.0 * high < rate && rate.is_finite()) {
             return Err(TrainingError::setting(
@@ -64,18 +64,18 @@ impl BandPass {
         Ok(Self::designed([low, high], rate))
     }
 
-    /// The filter of segments: it passes [`SEGMENT_BAND`] of signals with [`SEGMENT_RATE`] samples a second.
+    /// The filter of segments: it passes [`SEGMENT_BAND`] of signals with [`SEGMENT_RATE`] samples per second.
     pub fn of_segments() -> Self {
         Self::designed(SEGMENT_BAND, SEGMENT_RATE)
     }
 
-    /// The filter for edges that were checked.
+    /// The filter for edges that are known to be valid.
     fn designed([low, high]: [f64; 2], rate: f64) -> Self {
         let warped = |frequency: f64| (PI * frequency / rate).tan();
         let (low, high) = (warped(low), warped(high));
         let (centre, width) = ((low * high).sqrt(), high - low);
         let mut poles = Vec::new();
-        // The prototype's poles above the real axis; those below it are their conjugates.
+        // The poles of the prototype above the real axis; the others are their conjugates.
         for index in 0..PROTOTYPE_ORDER / 2 {
             let angle =
                 PI * (2 * index + PROTOTYPE_ORDER + 1) as f64 / (2 * PROTOTYPE_ORDER) as f64;
@@ -92,7 +92,7 @@ impl BandPass {
                 a2: pole.norm(),
             })
             .collect();
-        // One at the centre of the band.
+        // The gain is chosen so that the response at the centre of the band is one.
         let angle = 2.0 * centre.atan();
         let back = Complex(angle.cos(), -angle.sin());
         let back2 = back.times(back);
@@ -115,7 +115,7 @@ impl BandPass {
         }
     }
 
-    /// The filter for samples that come one by one. What comes before the first sample counts as equal to it.
+    /// A filter for samples that arrive one by one. The signal before the first sample counts as constant at its value.
     pub fn stream(&self) -> BandPassStream {
         BandPassStream {
             states: vec![[0.0; 2]; self.biquads.len()],
@@ -124,8 +124,7 @@ impl BandPass {
         }
     }
 
-    /// `signal`, filtered forward and then backward. Before and after it, the signal counts as mirrored at its ends, so that
-    /// these do not ring.
+    /// `signal`, filtered forward and then backward. It is continued by its mirror image at both ends, so that the filter does not ring there.
     pub fn zero_phase(&self, signal: &[f32]) -> Vec<f32> {
         let Some((first, last)) = signal.first().zip(signal.last()) else {
             return Vec::new();
@@ -152,11 +151,11 @@ impl BandPass {
     }
 }
 
-/// A [`BandPass`] between two samples of a stream.
+/// The state of a [`BandPass`] between two samples of a stream.
 #[derive(Clone, Debug)]
 pub struct BandPassStream {
     filter: BandPass,
-    /// What each biquad remembers, in the transposed direct form II.
+    /// The state of each biquad, in the transposed direct form II.
     states: Vec<[f64; 2]>,
     first: Option<f64>,
 }
@@ -164,7 +163,7 @@ pub struct BandPassStream {
 impl BandPassStream {
     /// Takes the next sample and gives the next filtered one.
     pub fn push(&mut self, sample: f64) -> f64 {
-        // The filter answers a constant with 0, so that taking the first sample away stands for a past of that value.
+        // The filter answers a constant with 0. Subtracting the first sample therefore has the effect of a constant past at that value.
         let mut value = (sample - *self.first.get_or_insert(sample)) * self.filter.gain;
         for (biquad, state) in self.filter.biquads.iter().zip(&mut self.states) {
             let output = value + state[0];
@@ -213,7 +212,7 @@ impl Complex {
 mod tests {
     use super::*;
 
-    /// The magnitude of the filter at `frequency`, by the closed form.
+    /// The magnitude of the response at `frequency`, in closed form.
     fn expected(frequency: f64, [low, high]: [f64; 2], rate: f64) -> f64 {
         let warped = |frequency: f64| (PI * frequency / rate).tan();
         let (x, low, high) = (warped(frequency), warped(low), warped(high));
@@ -245,7 +244,7 @@ mod tests {
                 let mut stream = filter.stream();
                 let causal: Vec<f64> = sine.iter().map(|x| stream.push(*x)).collect();
                 let magnitude = expected(frequency, band, rate);
-                // Two seconds after the start the transient is below 1e-6, the last two are whole periods.
+                // Two seconds after the start the transient is below 1e-6, and the last two seconds are whole periods.
                 let found = amplitude(&causal[2 * rate as usize..], frequency, rate);
                 assert!(
                     (found - magnitude).abs() < 1e-5,
@@ -263,7 +262,7 @@ mod tests {
                     (found - magnitude * magnitude).abs() < 1e-4,
                     "{frequency} {found}"
                 );
-                // Zero phase: in step with the sine that went in.
+                // Zero phase: the output is in step with the sine of the input.
                 let product: f64 = middle
                     .iter()
                     .zip(&sine[rate as usize..])
@@ -300,7 +299,7 @@ mod tests {
 
     #[test]
     fn edges_that_are_no_band_are_refused() {
-        // Those of segments are a band.
+        // The band of segments is valid.
         let of_segments = BandPass::new(SEGMENT_BAND, SEGMENT_RATE).unwrap();
         assert_eq!(BandPass::of_segments(), of_segments);
         for band in [[0.0, 55.0], [55.0, 15.0], [15.0, 125.0], [f64::NAN, 55.0]] {

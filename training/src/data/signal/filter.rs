@@ -2,19 +2,20 @@
 
 use super::BandPass;
 
-/// A filter of signals, to the pass band of a detector.
+/// How a signal is filtered to the pass band of a detector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SegmentFilter {
     /// Forward and backward, over the whole signal.
     ZeroPhase,
-    /// Sample by sample, as a device filters a stream.
+    /// Sample by sample, as a device would filter a stream.
     Causal,
-    /// Not at all.
+    /// No filter.
     None,
 }
 
 impl SegmentFilter {
-    const ALL: [Self; 3] = [Self::ZeroPhase, Self::Causal, Self::None];
+    /// All filters.
+    pub(in super::super) const ALL: [Self; 3] = [Self::ZeroPhase, Self::Causal, Self::None];
 
     /// Its name in the option `filter=` of a data source.
     pub fn name(self) -> &'static str {
@@ -25,12 +26,7 @@ impl SegmentFilter {
         }
     }
 
-    /// The filter with a name.
-    pub(in super::super) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|filter| filter.name() == name)
-    }
-
-    /// `signal`, of [`SEGMENT_RATE`](super::SEGMENT_RATE) samples a second, filtered.
+    /// `signal`, sampled at [`SEGMENT_RATE`](super::SEGMENT_RATE), filtered.
     pub(in super::super) fn apply(self, signal: Vec<f32>) -> Vec<f32> {
         match self {
             Self::None => signal,

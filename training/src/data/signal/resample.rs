@@ -4,32 +4,32 @@ use std::f64::consts::PI;
 
 use crate::TrainingError;
 
-/// Zero crossings of the kernel on each side.
+/// Zero crossings of the kernel on each side of its middle.
 const CROSSINGS: f64 = 16.0;
-/// Where the kernel cuts, as a part of the highest frequency that the lower of both rates holds.
+/// The cutoff of the kernel, as a share of the highest frequency that the lower of the two rates can hold.
 const CUT: f64 = 0.9;
-/// The shape of the Kaiser window: side lobes below -80 dB.
+/// The shape parameter of the Kaiser window. Its side lobes are below -80 dB.
 const BETA: f64 = 8.0;
-/// Rates are told apart by hundredths of a hertz.
+/// Steps per hertz to which rates are rounded.
 const STEPS: f64 = 100.0;
-/// The highest rate that is read, in Hz.
+/// The highest rate that is accepted, in Hz.
 const HIGHEST: f64 = 1e6;
-/// Weights of the kernel that are kept for all phases together. Where there are more, each is computed when it is needed.
+/// Most weights of the kernel that are precomputed for all phases together. If there are more, each weight is computed when it is needed.
 const KEPT: usize = 1 << 22;
 
-/// `signal`, of `from` samples a second, with `to` samples a second: a polyphase filter, whose kernel is a sinc under a Kaiser
-/// window (16 zero crossings on each side, cut at 0.9 of the lower rate's highest frequency).
+/// `signal`, sampled at the rate `from`, resampled to the rate `to` (both in Hz). The polyphase filter's kernel is a sinc under a Kaiser
+/// window, with 16 zero crossings on each side, and cuts at 0.9 of the lower rate's highest frequency.
 ///
-/// Before and after the signal, its first and last value count. The result has `⌊length · to / from⌋` samples, and its sample `m`
-/// is at the time of sample `m · from / to`.
+/// Before the signal, its first value counts; after it, its last value. The result has `⌊length · to / from⌋` samples. Its sample `m` is at
+/// the time of sample `m · from / to`.
 ///
 /// # Errors
-/// [`TrainingError::Setting`] for a rate that is not above 0 and at most 1 MHz.
+/// [`TrainingError::Setting`] for a rate that is not above 0, or above 1 MHz.
 pub(crate) fn resample(signal: &[f32], from: f64, to: f64) -> Result<Vec<f32>, TrainingError> {
     resample_within(signal, from, to, KEPT)
 }
 
-/// [`resample`] with at most `kept` weights in memory.
+/// [`resample`] with at most `kept` precomputed weights.
 fn resample_within(
     signal: &[f32],
     from: f64,
@@ -56,7 +56,7 @@ fn resample_within(
     }
     let (step, phases) = (from as usize / a, to as usize / a);
     let count = (signal.len() as u128 * phases as u128 / step as u128) as usize;
-    // In cycles for each sample of the signal.
+    // In cycles per sample of the signal.
     let cut = CUT * 0.5 * (to / from).min(1.0);
     let reach = (CROSSINGS / (2.0 * cut)).ceil() as isize;
     let taps = |phase: usize| -> Vec<f64> {
@@ -66,7 +66,7 @@ fn resample_within(
         let sum: f64 = taps.iter().sum();
         taps.into_iter().map(|tap| tap / sum).collect()
     };
-    // A header may say any rate, and with it any number of phases.
+    // Rates from a header may be arbitrary, and lead to any number of phases.
     let needed = phases.min(count);
     let entries = match needed.saturating_mul(2 * reach as usize) <= kept {
         true => needed,
@@ -94,7 +94,7 @@ fn resample_within(
     Ok((0..count).map(value).collect())
 }
 
-/// A sinc that cuts at `cut` cycles for each sample, under a window of `reach` samples on each side.
+/// A sinc that cuts at `cut` cycles per sample, under a window that reaches `reach` samples to each side.
 fn kernel(time: f64, cut: f64, reach: f64) -> f64 {
     let inside = 1.0 - (time / reach).powi(2);
     if inside < 0.0 {
@@ -109,7 +109,7 @@ fn kernel(time: f64, cut: f64, reach: f64) -> f64 {
     sinc * bessel(BETA * inside.sqrt()) / bessel(BETA)
 }
 
-/// The modified Bessel function of the first kind and order 0, by its series.
+/// The modified Bessel function of the first kind and order 0, as its series.
 fn bessel(x: f64) -> f64 {
     let (mut sum, mut term) = (1.0, 1.0);
     for index in 1..60 {
@@ -144,7 +144,7 @@ mod tests {
                 assert!(gap < 3e-4, "{from} {to} {frequency} {gap}");
             }
         }
-        // 170 Hz at 360 would come back as 80 Hz at 250.
+        // Without the kernel, 170 Hz at 360 samples per second would appear as 80 Hz at 250.
         let found = resample(&sine(170.0, 360.0, 1440), 360.0, 250.0).unwrap();
         assert!(found[200..800].iter().all(|x| x.abs() < 1e-3));
     }

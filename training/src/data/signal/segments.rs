@@ -16,13 +16,13 @@ pub(in super::super) const SEGMENT_OPTIONS: [&[&str]; 2] =
 /// Segments with their labels, patient by patient, in the order of their recording.
 #[derive(Debug, Default)]
 pub(in super::super) struct Segments {
-    /// [`SEGMENT_POINTS`] values each.
+    /// The values, [`SEGMENT_POINTS`] for each segment.
     pub(in super::super) values: Vec<f32>,
-    /// Places of [`SEGMENT_CLASSES`].
+    /// The label of each segment: an index into [`SEGMENT_CLASSES`].
     pub(in super::super) labels: Vec<u16>,
-    /// The patient of each.
+    /// The patient of each segment.
     pub(in super::super) patients: Vec<String>,
-    /// The episode of each, of which a patient has several: segments that stand side by side and have the same belong together.
+    /// The episode of each segment. Adjacent segments of one patient with the same number belong to one episode; a patient may have several.
     pub(in super::super) episodes: Vec<u32>,
 }
 
@@ -33,7 +33,7 @@ impl Segments {
         Origins::in_order(patients.zip(episodes))
     }
 
-    /// All of them as samples, without a normalization.
+    /// All segments as samples, before normalization.
     pub(in super::super) fn samples(self) -> Samples {
         Samples {
             shape: [1, 1, SEGMENT_POINTS],
@@ -48,7 +48,7 @@ impl Segments {
     }
 }
 
-/// What the options of a source of segments say.
+/// The options of a source of segments.
 #[derive(Clone, Debug, PartialEq)]
 pub(in super::super) struct SegmentPreparation {
     pub(in super::super) split: Split,
@@ -81,12 +81,12 @@ impl SegmentPreparation {
         self.normalization.is_some()
     }
 
-    /// Training and test samples of one set: no patient is in both. The patients of each part stand in random order, the segments of
-    /// a patient in the order of their recording, so that the last training samples, which validate, are of other patients than
-    /// the first. With `only=test` all of them are test samples.
+    /// Training and test samples of one set. No patient is in both. The patients of each part are in random order, the segments of a patient in
+    /// the order of their recording, so that the last training samples, which are used for validation, are of other patients than the first. With
+    /// `only=test`, all samples are test samples.
     ///
     /// # Errors
-    /// [`TrainingError::Data`] where there are too few patients.
+    /// [`TrainingError::Data`] if there are too few patients.
     pub(in super::super) fn split(
         &self,
         place: &str,
@@ -103,10 +103,10 @@ impl SegmentPreparation {
         self.scaled(all.gather(&train), all.gather(&test))
     }
 
-    /// Training and test samples that come apart.
+    /// Training and test samples that the source keeps apart.
     ///
     /// # Errors
-    /// [`TrainingError::Data`] for a patient that is in both.
+    /// [`TrainingError::Data`] for a patient who is in both.
     pub(in super::super) fn apart(
         &self,
         place: &str,
@@ -178,7 +178,7 @@ mod tests {
     fn patients_stay_together_in_their_order_and_on_one_side() {
         let split = preparation("").unwrap().split("x", some()).unwrap();
         let (train, test) = (patients(&split.train), patients(&split.test));
-        // Every patient once, so that none is torn apart.
+        // Every patient occurs once, so none is split.
         let mut all = [train.clone(), test].concat();
         assert_ne!(all, (0..10).collect::<Vec<u32>>());
         all.sort_unstable();
@@ -188,7 +188,7 @@ mod tests {
             let follows = after.sequence == before.sequence && after.place == before.place + 1;
             assert!(follows || after.place == 0);
         }
-        // Labels and values moved along: a patient's first four segments are of class 0.
+        // Labels and values moved together: the first four segments of a patient are of class 0.
         for (index, value) in split.train.floats().chunks(SEGMENT_POINTS).enumerate() {
             assert_eq!(split.train.labels[index], some().labels[value[0] as usize]);
         }
@@ -203,7 +203,7 @@ mod tests {
             let split = preparation(&options).unwrap().split("x", some()).unwrap();
             tested.extend(patients(&split.test));
             assert_eq!(split.train.len() + split.test.len(), some().labels.len());
-            // 105 segments; five folds of 21, and the greedy choice is not off by a patient.
+            // There are 105 segments, so five folds of 21. The greedy choice is less than one patient off.
             assert!(
                 (13..=29).contains(&split.test.len()),
                 "{}",
@@ -241,10 +241,10 @@ mod tests {
             message.contains("patient p0 has training and test segments"),
             "{message}"
         );
-        // A set of test segments alone.
+        // A source of test segments only.
         let split = preparation.apart("x", Segments::default(), some()).unwrap();
         assert_eq!((split.train.len(), split.test.len()), (0, 105));
-        // The same of a set that would be split, in the order of the recording.
+        // The same for a set that would otherwise be split; it keeps the order of the recording.
         let only = self::preparation("?only=test").unwrap();
         let of_all = only.split("x", some()).unwrap();
         assert_eq!((of_all.train, of_all.test), (split.train, split.test));

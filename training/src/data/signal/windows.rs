@@ -1,43 +1,43 @@
-//! Segments with one rhythm each, cut from a recording.
+//! Segments of one rhythm each, cut from a recording.
 
 use std::fmt::{Display, Formatter};
 use std::ops::Range;
 
 use super::SEGMENT_POINTS;
 
-/// A rhythm of a recording: it lasts until the next one.
+/// A rhythm in a recording. It lasts until the next rhythm begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rhythm {
     /// Its first sample.
     pub start: usize,
-    /// What it is called, such as `VT`.
+    /// Its name, such as `VT`.
     pub name: String,
 }
 
-/// One lead of one patient with what is known about it.
+/// One lead of one patient, with its annotations.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Recording {
     /// The samples.
     pub signal: Vec<f32>,
-    /// Samples that hold no value, as ranges in rising order.
+    /// Ranges of samples without a value, in rising order.
     pub invalid: Vec<Range<usize>>,
-    /// The rhythms in rising order.
+    /// The rhythms, in rising order.
     pub rhythms: Vec<Rhythm>,
 }
 
-/// Segments that were not used, by the reason.
+/// Numbers of segments that were not used, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LeftOut {
-    /// The rhythm changes inside.
+    /// Segments in which the rhythm changes.
     pub across_rhythms: usize,
-    /// A sample holds no value.
+    /// Segments with a sample without a value.
     pub invalid: usize,
-    /// No rhythm is noted yet, or what is noted is that nothing can be told.
+    /// Segments before the first known rhythm, and segments whose rhythm is marked as unknown.
     pub unlabelled: usize,
 }
 
 impl LeftOut {
-    /// Adds what was left out elsewhere.
+    /// Adds the numbers of `other`.
     pub(crate) fn add(&mut self, other: Self) {
         self.across_rhythms += other.across_rhythms;
         self.invalid += other.invalid;
@@ -63,21 +63,21 @@ impl Display for LeftOut {
     }
 }
 
-/// A segment of a recording: its first sample, its label, and the number of the rhythm that it lies in.
+/// A segment of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Window {
-    /// The first of its samples.
+    /// Its first sample.
     pub start: usize,
-    /// What `label` said of its rhythm.
+    /// The label of its rhythm.
     pub label: u16,
-    /// The rhythm among those of the recording. Rhythms with the same name after each other are one.
+    /// The index of its rhythm in the recording. Consecutive rhythms of one name count as one.
     pub rhythm: usize,
 }
 
-/// The segments of `recording`, [`SEGMENT_POINTS`] samples each, one every `hop` samples from the first sample on, as a device meets
-/// them: they do not wait for a rhythm to begin. `label` says what a rhythm is; `None` leaves its segments out.
+/// The segments of `recording`, [`SEGMENT_POINTS`] samples each. One begins every `hop` samples, from the first sample on, as on a device: a
+/// segment does not wait for a rhythm to begin. `label` gives the label of a rhythm; `None` leaves its segments out.
 ///
-/// Samples after the last whole segment make none.
+/// Samples after the last whole segment are not used.
 pub(crate) fn windows(
     recording: &Recording,
     hop: usize,
@@ -90,7 +90,7 @@ pub(crate) fn windows(
     let rhythms = &recording.rhythms;
     for start in starts {
         let end = start + SEGMENT_POINTS;
-        // The last rhythm that begins at the first sample or before, and the last before the end.
+        // The index of the last rhythm that begins at or before the first sample, and of the last that begins before the end.
         let first = rhythms.partition_point(|rhythm| rhythm.start <= start);
         let last = rhythms.partition_point(|rhythm| rhythm.start < end);
         let Some(rhythm) = first.checked_sub(1) else {
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn segments_lie_in_one_rhythm_and_the_rest_is_counted() {
-        // Segments 0 to 7 start at 0, 1250, ..., 8750; the last 100 samples make none.
+        // Segments 0 to 7 start at 0, 1250, ..., 8750. The last 100 samples are not used.
         let recording = Recording {
             signal: vec![0.0; 8 * SEGMENT_POINTS + 100],
             invalid: std::iter::once(7400..7401).collect(),
@@ -168,7 +168,7 @@ mod tests {
             left_out.to_string(),
             "segments left out: 1 across a change of rhythm, 1 with samples that hold no value, 2 without a rhythm that can be told"
         );
-        // Overlapping segments: twice as many starts, of which the last is at 8750.
+        // Overlapping segments: twice as many, the last of which begins at 8750.
         let (all, none) = windows(&recording, SEGMENT_POINTS / 2, label);
         assert_eq!(
             all.len() + none.across_rhythms + none.invalid + none.unlabelled,

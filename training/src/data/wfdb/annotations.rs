@@ -6,30 +6,30 @@ use std::path::Path;
 
 use crate::TrainingError;
 
-/// A change of rhythm.
+/// Code of a change of rhythm.
 const RHYTHM: u8 = 28;
-/// A long interval follows in four bytes.
+/// Code of a long interval, which follows in four bytes.
 const SKIP: u8 = 59;
-/// Fields of the annotation before: number, subtype and channel.
+/// Codes that set fields of the annotation before: number, subtype and channel.
 const FIELDS: [u8; 3] = [60, 61, 62];
-/// A text of the annotation before follows.
+/// Code of a text that belongs to the annotation before.
 const AUX: u8 = 63;
-/// Files that are larger are none.
+/// Largest file of annotations that is read, in bytes.
 const LARGEST: u64 = 1 << 28;
 
-/// What was noted at a sample.
+/// A note at one sample.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Annotation {
-    /// The sample, from 0.
+    /// The sample, counted from 0.
     pub sample: u64,
-    /// What it is, by its number in WFDB: 1 a normal beat, 28 a change of rhythm.
+    /// What was noted, as a code of WFDB: 1 is a normal beat, 28 a change of rhythm.
     pub code: u8,
-    /// Its text; empty for none.
+    /// Its text; may be empty.
     pub text: String,
 }
 
 impl Annotation {
-    /// The rhythm that begins here, such as `VT`; `None` of another annotation.
+    /// The rhythm that begins here, such as `VT`; `None` for other annotations.
     pub(super) fn rhythm(&self) -> Option<&str> {
         match self.code {
             RHYTHM => self.text.strip_prefix('('),
@@ -41,8 +41,8 @@ impl Annotation {
 /// The annotations in the file `path` of a record with `samples` samples, in order.
 ///
 /// # Errors
-/// [`TrainingError::Read`], and [`TrainingError::Data`] for a file without an end mark, and for an annotation that lies before the one before it or
-/// past the end of the record.
+/// [`TrainingError::Read`]; [`TrainingError::Data`] for a file without an end mark, and for an annotation that is earlier than the one before
+/// it or after the end of the record.
 pub(super) fn read_annotations(
     path: &Path,
     samples: u64,
@@ -82,7 +82,7 @@ fn parse(bytes: &[u8], path: &Path, samples: u64) -> Result<Vec<Annotation>, Tra
             }
             AUX => {
                 let text = bytes.get(at..at + low).ok_or_else(|| truncated(at))?;
-                // Texts take an even number of bytes, and may end with zeros.
+                // Texts are padded to an even number of bytes, and may end with zeros.
                 at += low + low % 2;
                 if let Some(last) = found.last_mut() {
                     let text = String::from_utf8_lossy(text);
@@ -140,7 +140,7 @@ mod tests {
                 b"(VT\0",
                 &word(1, 1000),
                 &word(61, 2),
-                // 0x00012345 samples on, and one more.
+                // 0x00012345 samples later, and one more.
                 &word(59, 0),
                 &[0x01, 0x00, 0x45, 0x23],
                 &word(28, 1),
@@ -204,7 +204,7 @@ mod tests {
             eprintln!("skipped: no records beside the checkout");
             return;
         }
-        // Record 207 has 144 s of ventricular flutter and 109 s of idioventricular rhythm, as its description says.
+        // According to its description, record 207 has 144 s of ventricular flutter and 109 s of idioventricular rhythm.
         let all = read_annotations(&folder.join("207.atr"), 650_000).unwrap();
         let rhythms: Vec<_> = all.iter().filter(|a| a.rhythm().is_some()).collect();
         let seconds = |name: &str| -> f64 {

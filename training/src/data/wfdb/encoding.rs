@@ -1,21 +1,21 @@
 //! How the samples of a file are encoded.
 
-/// An encoding of whole numbers, by its code in WFDB.
+/// An encoding of whole numbers. Its code in WFDB comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Encoding {
-    /// 16: two bytes, the low one first, in two's complement.
+    /// 16: two bytes, the low byte first, in two's complement.
     Word16,
-    /// 80: one byte, of which 128 are taken.
+    /// 80: one byte, from which 128 is subtracted.
     Offset8,
-    /// 212: two samples of 12 bits in three bytes.
+    /// 212: two 12-bit samples in three bytes.
     Packed12,
 }
 
 impl Encoding {
-    /// All codes, in words.
+    /// All codes, as words of a message.
     pub(super) const NAMES: &'static str = "16, 80 and 212";
 
-    /// The encoding with a code.
+    /// The encoding with this code.
     pub(super) fn of(code: &str) -> Option<Self> {
         match code {
             "16" => Some(Self::Word16),
@@ -25,17 +25,17 @@ impl Encoding {
         }
     }
 
-    /// Bytes that hold `count` samples.
+    /// Number of bytes for `count` samples.
     pub(super) fn bytes(self, count: u128) -> u128 {
         match self {
             Self::Word16 => 2 * count,
             Self::Offset8 => count,
-            // The last of an odd number of samples takes two bytes.
+            // If the number of samples is odd, the last one takes two bytes.
             Self::Packed12 => count / 2 * 3 + count % 2 * 2,
         }
     }
 
-    /// Samples that `bytes` hold.
+    /// Number of samples in `bytes` bytes.
     pub(super) fn samples(self, bytes: u64) -> u64 {
         match self {
             Self::Word16 => bytes / 2,
@@ -44,7 +44,7 @@ impl Encoding {
         }
     }
 
-    /// The value that stands for a sample that was not taken.
+    /// The number that marks a missing sample.
     pub(super) fn invalid(self) -> i32 {
         match self {
             Self::Word16 => -(1 << 15),
@@ -53,7 +53,7 @@ impl Encoding {
         }
     }
 
-    /// The first `count` samples in `bytes`, which hold as many.
+    /// The first `count` samples in `bytes`, which must hold as many.
     pub(super) fn decode(self, bytes: &[u8], count: usize) -> Vec<i32> {
         match self {
             Self::Word16 => {

@@ -1,4 +1,4 @@
-//! The header of a record: how many signals, how fast, in which files.
+//! The header of a record: number of signals, sampling rate, files.
 
 use std::path::Path;
 
@@ -6,40 +6,40 @@ use super::super::excerpt::excerpt;
 use super::encoding::Encoding;
 use crate::TrainingError;
 
-/// Units of the converter for each physical unit, where a header says nothing.
+/// Converter units per physical unit, if the header does not give them.
 const USUAL_GAIN: f64 = 200.0;
-/// Samples in a second, where a header says nothing, in Hz.
+/// Sampling rate in Hz, if the header does not give it.
 const USUAL_RATE: f64 = 250.0;
 /// The most signals of a record.
 const MOST_SIGNALS: usize = 256;
 
-/// What a header says.
+/// The content of a header.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Header {
-    /// Samples in a second of each signal, in Hz.
+    /// Sampling rate of each signal, in Hz.
     pub(super) rate: f64,
-    /// Samples of each signal, where the header says it.
+    /// Number of samples of each signal, if the header gives it.
     pub(super) samples: Option<u64>,
     pub(super) signals: Vec<SignalHeader>,
 }
 
-/// What a header says of a signal.
+/// The header's line about one signal.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct SignalHeader {
-    /// The file, in the folder of the header.
+    /// The file, relative to the folder of the header.
     pub(super) file: String,
     pub(super) encoding: Encoding,
-    /// Bytes of the file before the first sample.
+    /// Bytes in the file before the first sample.
     pub(super) offset: u64,
-    /// Units of the converter for each physical unit.
+    /// Converter units per physical unit.
     pub(super) gain: f64,
-    /// What the converter gives for physical 0.
+    /// The converter's output for a physical value of 0.
     pub(super) baseline: i64,
-    /// The first sample.
+    /// The expected value of the first sample.
     pub(super) initial: Option<i64>,
-    /// The sum of all samples, of which 16 bits count.
+    /// The expected sum of all samples, modulo 2^16.
     pub(super) checksum: Option<i64>,
-    /// What the signal is, such as the name of its lead.
+    /// The name of the signal, such as that of its lead.
     pub(super) name: String,
 }
 
@@ -80,7 +80,7 @@ impl Header {
                 format!("use records with 1 to {MOST_SIGNALS}"),
             ));
         }
-        // The rate may be followed by a counter's rate and base: `360/73.0(0)`.
+        // A counter's rate and base may follow the rate: `360/73.0(0)`.
         let rate = fields
             .next()
             .map(|field| field.split(['/', '(']).next().unwrap_or_default());
@@ -126,7 +126,7 @@ impl SignalHeader {
             Some((code, offset)) => (code, line.required(Some(offset), "byte offset")?),
             None => (format, 0),
         };
-        // `16x2` has two samples of this signal for each of the record, `16:3` is skewed by three.
+        // `16x2` means two samples of this signal per frame; `16:3` means a skew of three samples.
         if code.contains(['x', ':']) {
             return Err(line.bad(
                 format!(
@@ -143,7 +143,7 @@ impl SignalHeader {
             ));
         };
         let gain_field = fields.next();
-        // What follows is the physical unit.
+        // The physical unit follows the slash.
         let gain_field = gain_field.map(|field| field.split('/').next().unwrap_or_default());
         let (gain_field, baseline) = match gain_field.and_then(|field| field.split_once('(')) {
             Some((gain, baseline)) => (
@@ -177,7 +177,7 @@ impl SignalHeader {
     }
 }
 
-/// Where something was read.
+/// A line of a header, for messages.
 struct Line<'a> {
     path: &'a Path,
     /// Counted from 1.
@@ -252,7 +252,7 @@ mod tests {
             (second.gain, second.baseline, second.checksum),
             (200.0, 0, None)
         );
-        // The zero of the converter is the baseline unless one is given, and a gain of 0 is none.
+        // Without a baseline, the converter's zero is used. A gain of 0 counts as not given.
         let header = parse("x 1\nx.dat 16 0/mV 12 7").unwrap();
         let signal = &header.signals[0];
         assert_eq!((header.rate, header.samples), (250.0, None));
@@ -291,7 +291,7 @@ mod tests {
             let message = parse(text).unwrap_err().to_string();
             assert!(message.contains(part), "{message}");
         }
-        // A field without an end is not repeated as a whole.
+        // A message shows only the beginning of a very long field.
         let message = parse(&format!("x {}", "9".repeat(10_000))).unwrap_err();
         assert!(message.to_string().len() < 200, "{message}");
     }

@@ -1,8 +1,8 @@
-//! Records in the format of PhysioNet's WFDB: a header, files of samples, annotations.
+//! Records in PhysioNet's WFDB format: a header, files of samples, annotations.
 //!
-//! The readers are of this project: the one crate for the format (`wfdb`, 0.1) calls itself unstable and reads no annotations.
-//! What a header says of a file is compared with the file before anything is allocated, and every signal is checked by the first value
-//! and the checksum that the header gives.
+//! These readers are the project's own: the only crate for the format (`wfdb`, 0.1) calls itself unstable and reads no annotations. Sizes in a
+//! header are compared with the file before anything is allocated. Every signal is checked against the first value and the checksum in the
+//! header.
 //!
 //! # Source
 //! The formats as `header(5)`, `signal(5)` and `annot(5)` of the WFDB Applications Guide describe them (G. Moody; A. Goldberger et al.,

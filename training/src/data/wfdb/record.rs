@@ -1,4 +1,4 @@
-//! A record: all signals of a header, checked.
+//! A record: all signals of a header, after their check.
 
 use std::fs::File;
 use std::io::Read;
@@ -7,24 +7,24 @@ use std::path::{Path, PathBuf};
 use super::header::{Header, SignalHeader};
 use crate::TrainingError;
 
-/// Headers that are larger are none.
+/// Largest header that is read, in bytes.
 const LONGEST_HEADER: u64 = 1 << 20;
 
 /// One signal of a record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Signal {
-    /// What it is, such as the name of its lead.
+    /// Its name, such as that of its lead.
     pub name: String,
-    /// The numbers of the converter.
+    /// The samples, in units of the converter.
     pub samples: Vec<i32>,
-    /// The number that stands for a sample that was not taken.
+    /// The number that marks a missing sample.
     pub invalid: i32,
     gain: f64,
     baseline: i64,
 }
 
 impl Signal {
-    /// The physical value of a number of the converter.
+    /// The physical value of a sample in units of the converter.
     pub fn value(&self, sample: i32) -> f32 {
         ((f64::from(sample) - self.baseline as f64) / self.gain) as f32
     }
@@ -33,25 +33,25 @@ impl Signal {
 /// A record of the WFDB format.
 ///
 /// # Source
-/// See the module: 16, 80 and 212 are read, one sample in a frame, one segment.
+/// See the module. Supported are the formats 16, 80 and 212, one sample per frame, and one segment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
-    /// Samples in a second, in Hz.
+    /// Sampling rate in Hz.
     pub rate: f64,
-    /// The signals, all of one length.
+    /// The signals. All have the same length.
     pub signals: Vec<Signal>,
-    /// The header.
+    /// The path of the header.
     path: PathBuf,
 }
 
 impl Record {
-    /// Reads the record of the header `path`, a `.hea` file.
+    /// Reads the record whose header is `path`, a `.hea` file.
     ///
-    /// Each signal must begin with the first value that the header gives, and have its checksum.
+    /// The first value and the checksum of each signal must be those in the header.
     ///
     /// # Errors
-    /// [`TrainingError::Read`] for a file that is not there, [`TrainingError::Data`] for a header that cannot be read, a file that holds
-    /// fewer samples than the header says, another first value and another checksum.
+    /// [`TrainingError::Read`] for a missing file. [`TrainingError::Data`] for a header that cannot be read, a file with fewer samples than the
+    /// header says, and a first value or a checksum that differs.
     pub fn open(path: &Path) -> Result<Self, TrainingError> {
         let header = header(path)?;
         let folder = path.parent().unwrap_or(Path::new(""));
@@ -82,10 +82,10 @@ impl Record {
         Ok(record)
     }
 
-    /// The signal `asked`: its number, from 1, or its name. `option` is what asks for one, such as `signal=`.
+    /// The signal `asked`: a number from 1 on, or a name. `option` is the option that asks for it, such as `signal=`, for messages.
     ///
     /// # Errors
-    /// [`TrainingError::Data`] that names the signals where it is none of them.
+    /// [`TrainingError::Data`] that lists the signals, if there is no such signal.
     pub fn signal(&self, asked: &str, option: &str) -> Result<&Signal, TrainingError> {
         let number = asked.parse::<usize>().ok();
         let by_number = number.and_then(|number| self.signals.get(number.checked_sub(1)?));
@@ -124,8 +124,8 @@ fn header(path: &Path) -> Result<Header, TrainingError> {
     Header::parse(&String::from_utf8_lossy(&text), path)
 }
 
-/// Reads the signals `group` of `file`, sample by sample in turn, each of `length` samples, or of as many as the file holds; gives their
-/// number.
+/// Reads the signals `group` of `file`, whose samples take turns, and gives their length. Each must have `length` samples if that is given;
+/// otherwise the file's size decides.
 fn read_group(
     file: &Path,
     header: &Path,
@@ -178,7 +178,7 @@ fn read_group(
     Ok(count)
 }
 
-/// Compares a signal with the first value and the checksum of its header.
+/// Compares a signal with the first value and the checksum in its header.
 fn check(
     samples: &[i32],
     said: &SignalHeader,
@@ -220,7 +220,7 @@ fn check(
 mod tests {
     use super::*;
 
-    /// A record `x` of these files.
+    /// Writes these files, and opens the record `x`.
     fn open(files: &[(&str, &[u8])]) -> Result<Record, TrainingError> {
         let folder = tempfile::tempdir().unwrap();
         for (name, bytes) in files {
@@ -247,7 +247,7 @@ mod tests {
             (&[1, 3, -32768][..], &[2, 4, 6][..])
         );
         assert_eq!((a.value(3), b.value(4), a.invalid), (0.02, 2.0, -32768));
-        // A header without a number of samples takes what the file holds.
+        // If the header does not give the number of samples, the file's size decides.
         let record = open(&[("x.hea", b"x 1\nx.dat 80"), ("x.dat", &[128, 130])]).unwrap();
         assert_eq!(record.signals[0].samples, [0, 2]);
     }
@@ -267,7 +267,7 @@ mod tests {
                 Some(whole),
                 "x.dat: it holds 2 samples of each signal in 4 bytes, ",
             ),
-            // A number of samples that no memory holds is compared with the file first.
+            // A huge number of samples is compared with the file before anything is allocated.
             (
                 "x 1 250 18446744073709551615\nx.dat 16",
                 Some(whole),
@@ -318,7 +318,7 @@ mod tests {
                 if path.extension().is_none_or(|ending| ending != "hea") {
                     continue;
                 }
-                // Whatever a header declares is verified by opening it.
+                // Opening a record verifies what its header declares.
                 let declared = header(&path).unwrap();
                 assert!(
                     declared

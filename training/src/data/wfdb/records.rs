@@ -1,4 +1,4 @@
-//! Which records of a folder are read, and which of them are tested.
+//! Which records of a folder are used, and which of them are for testing.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -7,25 +7,25 @@ use super::super::folder;
 use super::super::options::Options;
 use crate::TrainingError;
 
-/// The records of a folder.
+/// The choice of records of a folder.
 #[derive(Debug)]
 pub(super) struct Records {
-    /// Where they lie.
+    /// The folder.
     pub(super) folder: PathBuf,
-    /// Those that an option names.
+    /// The records that the option `records` lists.
     named: Option<Vec<String>>,
-    /// Those that an option tests.
+    /// The records that the option `test_records` lists.
     tested: Option<Vec<String>>,
 }
 
 impl Records {
-    /// The options that say so, beside those of every split.
+    /// The options that choose records, in addition to those of every split.
     pub(super) const OPTIONS: &[&str] = &["records", "test_records"];
 
     /// Reads the options.
     ///
     /// # Errors
-    /// [`TrainingError::SourceOption`] for names that cannot be used, and options that contradict each other.
+    /// [`TrainingError::SourceOption`] for unusable names, and for options that contradict each other.
     pub(super) fn new(options: &Options) -> Result<Self, TrainingError> {
         let tested = names_in(options, "test_records")?;
         if tested.is_some() {
@@ -38,7 +38,7 @@ impl Records {
         })
     }
 
-    /// The names of all records: those that an option names, those of the file `RECORDS`, or all headers, sorted.
+    /// The names of all records: those that the option lists, or those in the file `RECORDS`, or those of all headers, sorted.
     pub(super) fn names(&self) -> Result<Vec<String>, TrainingError> {
         if let Some(named) = &self.named {
             return Ok(named.clone());
@@ -63,10 +63,10 @@ impl Records {
         }
     }
 
-    /// The records to learn from and those to judge by, where an option names these; `None` where it names none.
+    /// The training records and the test records, if the option lists the latter; otherwise `None`.
     ///
     /// # Errors
-    /// [`TrainingError::Data`] for a test record that is none of the records, and where no record is left to learn from.
+    /// [`TrainingError::Data`] if a test record is not among the records, or if no training record is left.
     pub(super) fn parts(&self) -> Result<Option<[Vec<String>; 2]>, TrainingError> {
         let Some(tested) = &self.tested else {
             return Ok(None);
@@ -97,10 +97,10 @@ impl Records {
     }
 }
 
-/// The names of records that `option` lists with commas.
+/// The names of records in `option`, separated by commas.
 ///
 /// # Errors
-/// [`TrainingError::SourceOption`] for a name that is empty or listed twice.
+/// [`TrainingError::SourceOption`] for an empty name, or one that is listed twice.
 fn names_in(options: &Options, option: &str) -> Result<Option<Vec<String>>, TrainingError> {
     let Some(text) = options.get(option) else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Records of the WFDB format with rhythm annotations, as a source of segments.
+//! WFDB records with annotated rhythms, as a source of segments.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -22,21 +22,21 @@ pub(in super::super) const KIND: Kind = Kind {
     open: |argument| Ok(Arc::new(Wfdb::new(argument)?)),
 };
 
-/// Options of this kind alone.
+/// Options of only this kind.
 const OPTIONS: &[&str] = &["signal", "hop", "filter", "va"];
 
-/// Rhythms that are ventricular arrhythmia: tachycardia, flutter, fibrillation. Idioventricular rhythm (`IVR`) and asystole are not:
-/// a defibrillator does not treat them by a shock.
+/// Rhythms that count as ventricular arrhythmia: tachycardia, flutter, fibrillation. Idioventricular rhythm (`IVR`) and asystole do not count,
+/// because a defibrillator does not treat them by a shock.
 const VENTRICULAR: &str = "VT,VFL,VF,VFIB";
 
-/// Rhythm marks by which nothing can be told.
+/// Marks after which the rhythm is unknown.
 const UNKNOWN: [&str; 1] = ["NOISE"];
 
 /// The data source.
 #[derive(Debug)]
 struct Wfdb {
     records: Records,
-    /// The number or the name of a signal.
+    /// The number or the name of the signal to use.
     signal: String,
     hop: usize,
     filter: SegmentFilter,
@@ -54,14 +54,8 @@ impl Wfdb {
             &[Records::OPTIONS, OPTIONS, split, scale],
         )?;
         let list = |text: &str| -> Vec<String> { text.split(',').map(str::to_string).collect() };
-        let filter = match options.get("filter") {
-            None => SegmentFilter::ZeroPhase,
-            Some(name) => SegmentFilter::named(name).ok_or_else(|| {
-                options.refuse(format!(
-                    "filter={name} is not allowed: use zero-phase, causal or none"
-                ))
-            })?,
-        };
+        let filters = SegmentFilter::ALL.map(|filter| (filter.name(), filter));
+        let filter = options.one_of("filter", &filters)?;
         let hop = options.number(
             "hop",
             "seconds between the starts of segments, above 0",
@@ -73,7 +67,7 @@ impl Wfdb {
             hop: hop.map_or(SEGMENT_POINTS, |seconds| {
                 (seconds * SEGMENT_RATE).round() as usize
             }),
-            filter,
+            filter: filter.unwrap_or(SegmentFilter::ZeroPhase),
             ventricular: list(options.get("va").unwrap_or(VENTRICULAR)),
             preparation: SegmentPreparation::new(&options)?,
             left_out: Mutex::default(),
@@ -84,7 +78,7 @@ impl Wfdb {
         self.records.folder.join(format!("{name}.{ending}"))
     }
 
-    /// The signal of a record that is meant, at [`SEGMENT_RATE`] and filtered, with its rhythms.
+    /// The chosen signal of a record, at [`SEGMENT_RATE`] and filtered, with its rhythms.
     fn recording(&self, name: &str) -> Result<Recording, TrainingError> {
         let path = self.file(name, "hea");
         let record = Record::open(&path)?;
@@ -106,7 +100,7 @@ impl Wfdb {
         let mut last = 0.0;
         for (index, sample) in signal.samples.iter().enumerate() {
             if *sample == signal.invalid {
-                // A filter would spread what is no value: the last value stands in, and the place is remembered.
+                // A filter would spread missing values. The last known value is used instead, and the place is remembered.
                 let index = index as u64;
                 invalid.push(at(index)..at(index + 1).max(at(index) + 1));
             } else {
@@ -157,7 +151,7 @@ impl Wfdb {
         ))
     }
 
-    /// The segments of the records `names`: each record is a patient. What was not used is added to `left_out`.
+    /// The segments of the records `names`. Each record counts as one patient. Numbers of unused segments are added to `left_out`.
     fn segments(
         &self,
         names: &[String],
@@ -168,7 +162,7 @@ impl Wfdb {
         for (name, recording) in names.iter().zip(recordings) {
             let (found, left) = windows(&recording, self.hop, |rhythm| self.label(rhythm));
             left_out.add(left);
-            // A sequence also ends where a window was left out.
+            // An episode also ends where a window is left out.
             let (mut episode, mut next) = (0, None);
             for window in found {
                 let end = window.start + SEGMENT_POINTS;
@@ -257,7 +251,7 @@ mod tests {
 
     use crate::data::{Amount, DataSource, Samples};
 
-    /// Writes a record of `seconds` at 250 Hz, a sine of `frequency` Hz, whose rhythms begin at these seconds.
+    /// Writes a record of `seconds` at 250 Hz: a sine of `frequency` Hz. Its rhythms begin at the given seconds.
     fn write(
         folder: &Path,
         name: &str,
@@ -319,7 +313,7 @@ mod tests {
         assert_eq!(source.classes().unwrap(), 2);
         assert_eq!(source.test_files().unwrap().len(), 5);
         let split = source.load(1, None, None).unwrap();
-        // Of the twelve segments of a record, 1 has a hole, 8 and 9 are noise, 10 changes: eight are left, four of them VT.
+        // Of the twelve segments of a record, segment 1 has a hole, 8 and 9 are noise, and the rhythm changes in 10. Eight are left, four of them VT.
         assert_eq!((split.train.len(), split.test.len()), (32, 8));
         let ventricular = split
             .test
@@ -328,7 +322,7 @@ mod tests {
             .filter(|label| **label == 1)
             .count();
         assert_eq!(ventricular, 4);
-        // Segment 0 | 2, 3 | 4 to 7 | 11: nothing votes across the hole, a change of rhythm or the noise.
+        // The episodes are 0 | 2, 3 | 4 to 7 | 11. None crosses the hole, a change of rhythm or the noise.
         let origins = split.test.origins.as_ref().unwrap();
         let places: Vec<u32> = origins.samples.iter().map(|origin| origin.place).collect();
         assert_eq!(places, [0, 0, 1, 0, 1, 2, 3, 0]);
@@ -337,7 +331,7 @@ mod tests {
             said,
             "segments left out: 5 across a change of rhythm, 5 with samples that hold no value, 10 without a rhythm that can be told"
         );
-        // 30 Hz passes with its amplitude of 1 mV, whatever the filter; where the sine begins, its envelope overshoots by 4 %.
+        // With any filter, 30 Hz passes with its amplitude of 1 mV. Where the sine begins, its envelope overshoots by 4 %.
         for filter in ["zero-phase", "causal", "none"] {
             let text = format!(
                 "wfdb:{}?filter={filter}&records=r0,r1&hop=2.5&test_share=0.5",
@@ -372,7 +366,7 @@ mod tests {
         let files = named.test_files().unwrap();
         let names: Vec<_> = files.iter().filter_map(|file| file.file_stem()).collect();
         assert_eq!(names, ["r1", "r3"]);
-        // What is left out is counted in both parts.
+        // Segments that are left out are counted in both parts.
         assert!(named.left_out().unwrap().starts_with(
             "segments left out: 5 across a change of rhythm, 5 with samples that hold no value"
         ));
@@ -456,7 +450,7 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(message.contains("holds no header (*.hea)"), "{message}");
-        // A list of records that cannot be read is not taken for none.
+        // If the list of records cannot be read, that is an error.
         std::fs::write(empty.path().join("RECORDS"), [0xFF, 0xFE]).unwrap();
         let message = text.parse::<DataSource>().unwrap().classes();
         let message = message.unwrap_err().to_string();
@@ -473,7 +467,7 @@ mod tests {
         let text = format!("wfdb:{}?records=418,419,420,421", folder.display());
         let source: DataSource = text.parse().unwrap();
         let split = source.load(1, None, None).unwrap();
-        // Counted from the annotations by another program: 339, 227, 316 and 268 segments, of which 13, 27, 54 and 37 are VA.
+        // Another program counted from the annotations: 339, 227, 316 and 268 segments, of which 13, 27, 54 and 37 are VA.
         assert_eq!(split.train.len() + split.test.len(), 1150);
         let labels = split.train.labels.iter().chain(&split.test.labels);
         assert_eq!(labels.filter(|label| **label == 1).count(), 131);

@@ -61,10 +61,8 @@ impl Groups {
                 "use data with groups, such as skin-lesions, or leave groups out",
             ));
         };
-        let name_of = |item: usize| {
-            let origin = origins.samples[task.place(item)];
-            origins.groups[origin.group as usize].as_str()
-        };
+        let of_samples: Vec<&str> = origins.names().collect();
+        let name_of = |item: usize| of_samples[task.place(item)];
         let items = task.items();
         let mut names: Vec<String> = (0..items).map(|item| name_of(item).to_string()).collect();
         names.sort();

@@ -9,6 +9,7 @@ use crossburn_models::Recognizer;
 use super::people::People;
 use super::{Purpose, Verification, cosine};
 use crate::TrainingError;
+use crate::task::unit::mean_direction;
 
 /// How alike images and people must be, and must not be, to be learned from.
 ///
@@ -150,19 +151,9 @@ impl Verification {
     }
 }
 
-/// The mean of vectors, at length 1; as it is where it has none.
+/// The mean of vectors, scaled to length 1. Without a direction it is empty, and its cosine with any vector is 0.
 fn mean(rows: &[&(usize, Vec<f32>)]) -> Vec<f32> {
-    let numbers = rows.first().map_or(0, |(_, row)| row.len());
-    let mut sum = vec![0.0f32; numbers];
-    for (_, row) in rows {
-        let parts = sum.iter_mut().zip(row);
-        parts.for_each(|(sum, number)| *sum += number);
-    }
-    let length = sum.iter().map(|x| x * x).sum::<f32>().sqrt();
-    if length > 0.0 {
-        sum.iter_mut().for_each(|number| *number /= length);
-    }
-    sum
+    mean_direction(rows.iter().map(|(_, row)| row.as_slice())).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -115,7 +115,23 @@ impl Verification {
         found
     }
 
-    /// The detection error trade-off of all pairs with a band over people, and the threshold that is used.
+    /// The band over people of the detection error trade-off of all pairs: at each false match rate, the interval of the false non-match rate.
+    pub(super) fn trade_off_band(&self, tally: &FaceVectors) -> Option<Trace> {
+        let compared = self.compared(tally);
+        let points = curve(&compared, &vec![1.0; compared.len()])?;
+        let first = points.iter().find(|point| point.fmr > 0.0)?;
+        let rates: Vec<f64> = decades(first.fmr);
+        let of_draw = |weights: &[f64]| {
+            let drawn = curve(&compared, weights)?;
+            Some(rates.iter().map(|rate| fnmr_on(&drawn, *rate)).collect())
+        };
+        let ends = intervals_over_people(&compared, &self.people_drawn_again(), &of_draw)?;
+        let points = rates.iter().zip(ends);
+        let points = points.flat_map(|(rate, ends)| ends.map(|end| (*rate, end)));
+        Some(trace(Shape::Band, points.collect()))
+    }
+
+    /// The detection error trade-off of all pairs, and the threshold that is used. `None` without a false match.
     pub(super) fn error_trade_off(&self, tally: &FaceVectors) -> Option<Chart> {
         let compared = self.compared(tally);
         let points = curve(&compared, &vec![1.0; compared.len()])?;
@@ -130,24 +146,10 @@ impl Verification {
         let line = shown.iter().enumerate();
         let line = line.filter(|(place, _)| place % every == 0 || *place == last);
         let line: Vec<(f64, f64)> = line.map(|(_, point)| *point).collect();
-        let trace = |shape, points| Trace {
-            of: String::new(),
-            shape,
-            points,
-        };
-        let rates: Vec<f64> = decades(shown.first()?.0);
-        let of_draw = |weights: &[f64]| {
-            let drawn = curve(&compared, weights)?;
-            Some(rates.iter().map(|rate| fnmr_on(&drawn, *rate)).collect())
-        };
-        let band = intervals_over_people(&compared, &self.people_drawn_again(), &of_draw);
-        let band = band.map(|ends| {
-            let ends = rates.iter().zip(ends);
-            let points = ends.flat_map(|(rate, ends)| ends.map(|end| (*rate, end)));
-            trace(Shape::Band, points.collect())
-        });
-        let mut traces: Vec<Trace> = band.into_iter().collect();
-        traces.push(trace(Shape::Line, line));
+        if line.is_empty() {
+            return None;
+        }
+        let mut traces = vec![trace(Shape::Line, line)];
         let used = self.threshold(&compared).and_then(|threshold| {
             let at = points.iter().rfind(|point| point.threshold >= threshold);
             at.filter(|point| point.fmr > 0.0)
@@ -187,11 +189,7 @@ impl Verification {
             x: plain("number of the group"),
             decades: false,
             y: Metric::share("accuracy"),
-            traces: vec![Trace {
-                of: String::new(),
-                shape: Shape::Marked,
-                points,
-            }],
+            traces: vec![trace(Shape::Marked, points)],
         })
     }
 
@@ -202,6 +200,14 @@ impl Verification {
             seed: self.seed ^ path_hash("intervals of faces"),
             ..Bootstrap::default()
         }
+    }
+}
+
+fn trace(shape: Shape, points: Vec<(f64, f64)>) -> Trace {
+    Trace {
+        of: String::new(),
+        shape,
+        points,
     }
 }
 

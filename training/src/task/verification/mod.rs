@@ -447,6 +447,14 @@ impl Task for Verification {
     }
 
     fn charts(&self, tally: &FaceVectors) -> Vec<super::Chart> {
+        let mut trade_off = self.error_trade_off(tally);
+        if let Some(chart) = &mut trade_off {
+            chart.traces.splice(0..0, self.trade_off_band(tally));
+        }
+        trade_off.into_iter().chain(self.by_group(tally)).collect()
+    }
+
+    fn charts_of_chip(&self, tally: &FaceVectors) -> Vec<super::Chart> {
         let trade_off = self.error_trade_off(tally);
         trade_off.into_iter().chain(self.by_group(tally)).collect()
     }

@@ -1,4 +1,4 @@
-//! What verifiers of photographs learn from.
+//! The training sets of verifiers of photographs.
 
 use crossburn_training::VerificationConfig;
 use serde::Serialize;
@@ -10,10 +10,10 @@ pub(super) const REAL: &str = "real only";
 pub(super) const MIXED: &str = "mixed";
 pub(super) const CLEANSED: &str = "mixed, recipe of CBSR";
 
-/// The share of images with an occlusion in the recipe of CBSR, which pastes them with a small probability.
+/// The share of images with an occlusion. In the recipe of CBSR, occlusions are pasted with a small probability.
 const OCCLUSION: f64 = 0.1;
 
-/// Whom a verifier learns.
+/// The people from whom a verifier learns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Learns {
@@ -23,11 +23,11 @@ pub(super) enum Learns {
     Real,
     /// Both.
     Both,
-    /// Both: a network that has learned them says which images and people are left out, and real people are learned twice as often.
+    /// Both, cleansed: an auxiliary network decides which images and people are left out, and real people are learned twice as often.
     Cleansed,
 }
 
-/// One training set and one way of learning from it.
+/// One training set, and one way of learning from it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct PhotographsArm {
     name: &'static str,
@@ -45,7 +45,7 @@ impl Arm for PhotographsArm {
     }
 }
 
-/// All arms; the first is what budgets are relative to.
+/// All arms. Budgets are relative to the first.
 pub(super) fn arms() -> Vec<PhotographsArm> {
     let arm = |name, learns, occlusion| PhotographsArm {
         name,

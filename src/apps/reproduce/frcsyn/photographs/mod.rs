@@ -1,4 +1,4 @@
-//! Photographs in place of drawn test people: does a verifier of real people learn from drawn ones?
+//! Photographs instead of drawn test people: does a verifier of real people learn from drawn ones?
 
 mod arms;
 mod claims;
@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result, bail};
 use crossburn_models::FaceNetConfig;
 use crossburn_training::data::{
-    DataSource, DataSplit, FacesConfig, Samples, faces, grey_squares, together,
+    DataSource, DataSplit, FacesConfig, Origins, Samples, faces, grey_squares, together,
 };
 use crossburn_training::{
     Cleansed, Cleansing, Selection, Task, TrainingConfig, Verification, VerificationConfig,
@@ -27,37 +27,37 @@ use super::{CHOSEN_ON, HELD_BACK};
 use crate::apps::study::{self, StudyObserver};
 use crate::report::{Claim, ReproductionColumn};
 
-/// Sides of the squares that photographs become: those of drawn faces.
+/// Height and width to which photographs are scaled: those of drawn faces.
 const SIDE: usize = 32;
-/// Pairs of one person, and as many of two, in each group of a fold at most.
+/// Most pairs of one person, and most pairs of two people, in each group of a fold.
 const PAIRS: usize = 500;
-/// Folds at least, and at most.
+/// The smallest and the largest number of folds.
 const LEAST_FOLDS: usize = 2;
 const MOST_FOLDS: usize = 4;
-/// People of every group that each fold must have, so that they can be told apart.
+/// The smallest number of people of each group in a fold, so that pairs of two people exist.
 const LEAST_PEOPLE: usize = 2;
-/// How often a real person is learned from where a set is cleansed, beside once for a drawn one.
+/// How often a real person is learned in a cleansed set, per time that a drawn person is learned.
 const OVERSAMPLED: usize = 2;
 
 /// Does a verifier of real people learn from drawn ones, from real ones, or better from both?
 ///
 /// # Source
-/// Melzi et al., "FRCSyn challenge at WACV 2024: face recognition challenge in the era of synthetic data" (arXiv 2311.10476). The sets of people here
-/// are small: intervals are over people.
+/// Melzi et al., "FRCSyn challenge at WACV 2024: face recognition challenge in the era of synthetic data" (arXiv 2311.10476). The sets of people are small
+/// here, and intervals are over people.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct PhotographsPaper {
     source: DataSource,
-    /// Group → its people.
+    /// For each group, its number of people.
     people: BTreeMap<String, usize>,
-    /// Folds of the people: those of each are judged by networks that learn from the others.
+    /// Number of folds of the people. The people of each fold are judged by networks that learn from the others.
     folds: usize,
     drawn_people: usize,
     drawn_images: usize,
     network: FaceNetConfig,
-    /// Images that every training passes, about.
+    /// Approximate number of images that pass in every training.
     passes: usize,
     batch: usize,
-    /// Chips of each fold.
+    /// Number of chips for each fold.
     chips: u64,
 }
 
@@ -70,10 +70,10 @@ impl PhotographsPaper {
             .any(|kind| text.starts_with(kind))
     }
 
-    /// The experiment on a source, of which the people are counted.
+    /// The experiment on a source. This counts the people in it.
     ///
     /// # Errors
-    /// Samples that cannot be read or of which nobody knows who is on them, a group of too few people, or an extent that it does not have.
+    /// If samples cannot be read or do not say who is on them, if a group has too few people, or if the experiment does not have the extent.
     pub(crate) fn new(source: DataSource, extent: Extent) -> Result<Self> {
         let (drawn_people, drawn_images, passes, chips) = match extent {
             Extent::Quick => (48, 2, 200, 1),
@@ -127,7 +127,7 @@ impl PhotographsPaper {
         })
     }
 
-    /// The photographs of a fold, as squares: those of its people to judge by, and those of all others to learn from.
+    /// The photographs of a fold, as squares: those of its people for judging, and those of all others for learning.
     fn split(&self, fold: usize, seed: u64) -> Result<DataSplit> {
         let folds = self.folds;
         let options = format!("folds={folds}&fold={fold}&split_seed={seed}");
@@ -138,7 +138,7 @@ impl PhotographsPaper {
         })
     }
 
-    /// The network of an arm with its threshold and what cleansing has left out; `None` where it was stopped.
+    /// The network of an arm, its threshold, and what cleansing has left out; `None` if it was stopped.
     fn learned(
         &self,
         arm: &PhotographsArm,
@@ -179,7 +179,7 @@ impl PhotographsPaper {
         };
         let (mut left_out, mut backward) = (Cleansed::default(), 0);
         if arm.learns == Learns::Cleansed {
-            // The auxiliary network has seen nobody who is held back or judged.
+            // The auxiliary network has seen no image of a person who is held back or judged.
             let Some(auxiliary) = train(&learn)? else {
                 return Ok(None);
             };
@@ -196,7 +196,7 @@ impl PhotographsPaper {
             return Ok(None);
         };
         found.backward += backward;
-        // Where real people are held back, they say from which score on real people are one.
+        // If real people are held back, only they determine the threshold, because the test people are real.
         let groups = match arm.learns {
             Learns::Drawn => drawn.classes,
             _ => real.classes,
@@ -215,13 +215,8 @@ impl PhotographsPaper {
 
 /// The names of the people who are on `samples`.
 fn people(samples: &Samples) -> BTreeSet<String> {
-    let origins = samples.origins.iter();
-    origins
-        .flat_map(|origins| {
-            let numbers = origins.samples.iter().map(|origin| origin.group as usize);
-            numbers.map(|number| origins.groups[number].clone())
-        })
-        .collect()
+    let names = samples.origins.iter().flat_map(Origins::names);
+    names.map(str::to_string).collect()
 }
 
 impl Experiment for PhotographsPaper {
@@ -273,7 +268,7 @@ impl Experiment for PhotographsPaper {
         for fold in 0..self.folds {
             let split = self.split(fold, seed)?;
             let found = match (arm.learns, kept.take()) {
-                // It knows none of the photographs, whatever the fold.
+                // This network has learned no photograph, so it serves every fold.
                 (Learns::Drawn, Some(found)) => found,
                 _ => {
                     let name = format!("{name}, fold {}", fold + 1);
@@ -296,14 +291,11 @@ impl Experiment for PhotographsPaper {
             let compared = test.compared(&test.vectors(&learned.network, place.device)?);
             judged.add(&compared, *threshold, fold)?;
             let told = observer.chips(&name, self.chips);
-            for number in 0..self.chips {
-                if place.is_stopped() {
-                    return Ok(None);
-                }
-                let compared = learned.on_chip(&test, SIGMA, (seed, number), place)?;
-                judged.add_chip(number, &compared, *threshold, fold);
-                told();
-            }
+            let chips = (seed, self.chips);
+            let Some(scored) = learned.on_chips(&test, SIGMA, chips, place, &*told)? else {
+                return Ok(None);
+            };
+            judged.add_chips(&scored, *threshold, fold);
             kept = Some(found);
         }
         Ok(Some(Cell {

@@ -1,4 +1,4 @@
-//! The numbers of all folds together.
+//! The numbers over all folds together.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::report::ReproductionColumn;
 
 /// σ of the chips, relative to the largest weight of a layer.
 pub(super) const SIGMA: f64 = 0.05;
-/// Draws of people for an interval.
+/// Number of resamplings of people for an interval.
 const DRAWS: u64 = 1000;
 /// The false match rate at which false non-matches are counted.
 const FMR: f64 = 0.01;
@@ -30,7 +30,7 @@ fn avg_on_chips() -> String {
     format!("AVG, σ = {SIGMA}")
 }
 
-/// What the table shows.
+/// The columns of the table.
 pub(super) fn columns() -> Vec<ReproductionColumn> {
     let higher = [AVG, LOWER, UPPER, TO, LOWER_TO, UPPER_TO, WORST, ORACLE];
     let higher = higher.map(|name| column(name.to_string(), Better::Higher));
@@ -45,17 +45,17 @@ pub(super) fn columns() -> Vec<ReproductionColumn> {
     shares.chain(counts).collect()
 }
 
-/// Pairs of all folds, each with its score less the threshold of its network: decided at 0.
+/// The pairs of all folds. From each score the threshold of its network is subtracted, so that the decision is at 0.
 pub(super) struct Judged {
     pairs: Vec<Compared>,
-    /// The same less the best threshold of the pairs of their fold themselves.
+    /// The same, but the best threshold for the pairs of the fold itself is subtracted.
     by_oracle: Vec<Compared>,
-    /// The pairs as each chip scores them.
+    /// The pairs as scored by each chip.
     on_chips: Vec<Vec<Compared>>,
     left_out: Cleansed,
 }
 
-/// The pairs of a fold, less a threshold. A person is in one fold alone: those of other folds have other numbers.
+/// The pairs of a fold, with a threshold subtracted. A person is in one fold only, so people of other folds get other numbers.
 fn decided(compared: &[Compared], threshold: f64, fold: usize) -> impl Iterator<Item = Compared> {
     let person = move |number: u32| ((fold as u32) << 24) | number;
     compared.iter().map(move |pair| Compared {
@@ -66,7 +66,7 @@ fn decided(compared: &[Compared], threshold: f64, fold: usize) -> impl Iterator<
 }
 
 impl Judged {
-    /// Of no fold yet, with so many chips of each.
+    /// Without any fold, for `chips` chips per fold.
     pub(super) fn new(chips: u64) -> Self {
         Self {
             pairs: Vec::new(),
@@ -76,7 +76,7 @@ impl Judged {
         }
     }
 
-    /// Adds what cleansing has left out of the training set of a fold.
+    /// Adds the numbers of what cleansing has left out of a fold's training set.
     pub(super) fn left_out(&mut self, found: Cleansed) {
         self.left_out.images += found.images;
         self.left_out.people += found.people;
@@ -85,7 +85,7 @@ impl Judged {
     /// Adds the pairs of a fold.
     ///
     /// # Errors
-    /// Pairs of one kind alone.
+    /// If there are only pairs of one kind.
     pub(super) fn add(&mut self, compared: &[Compared], threshold: f64, fold: usize) -> Result<()> {
         let oracle = best_threshold(compared).context("no group has pairs of both kinds")?;
         self.pairs.extend(decided(compared, threshold, fold));
@@ -93,23 +93,17 @@ impl Judged {
         Ok(())
     }
 
-    /// Adds the pairs of a fold as chip `number` scores them.
-    pub(super) fn add_chip(
-        &mut self,
-        number: u64,
-        compared: &[Compared],
-        threshold: f64,
-        fold: usize,
-    ) {
-        if let Some(chip) = self.on_chips.get_mut(number as usize) {
+    /// Adds the pairs of a fold as scored by each chip.
+    pub(super) fn add_chips(&mut self, scored: &[Vec<Compared>], threshold: f64, fold: usize) {
+        for (chip, compared) in self.on_chips.iter_mut().zip(scored) {
             chip.extend(decided(compared, threshold, fold));
         }
     }
 
-    /// The numbers of `groups` groups, with intervals over people that `seed` draws.
+    /// The numbers of `groups` groups. Intervals are over people, resampled with `seed`.
     ///
     /// # Errors
-    /// Pairs of one kind alone.
+    /// If there are only pairs of one kind.
     pub(super) fn numbers(&self, groups: usize, seed: u64) -> Result<BTreeMap<String, f64>> {
         let none = "no group has pairs of both kinds";
         let bias = |pairs: &[Compared], weights: &[f64]| {
@@ -174,8 +168,8 @@ mod tests {
 
     #[test]
     fn folds_are_judged_by_their_own_thresholds() {
-        // Fold 0 is judged at 0.5, where all its pairs are decided right. Those of fold 1 would be between 0.1 and 0.2; at its threshold of 0.05 the pair
-        // of two people of group 1 is accepted.
+        // Fold 0 is decided at 0.5, where all its pairs are right. The best threshold of fold 1 is between 0.1 and 0.2; at its threshold of 0.05, the pair of
+        // two people of group 1 is accepted.
         let first = [
             pair(0, [0, 0], 0.9),
             pair(0, [0, 1], 0.2),
@@ -191,27 +185,31 @@ mod tests {
         let mut judged = Judged::new(2);
         for (fold, (pairs, threshold)) in [(&first, 0.5), (&second, 0.05)].into_iter().enumerate() {
             judged.add(pairs, threshold, fold).unwrap();
-            judged.add_chip(0, pairs, threshold, fold);
-            // A chip that accepts everything.
-            judged.add_chip(1, pairs, -1.0, fold);
+            let accepted = pairs.iter().map(|pair| Compared {
+                score: pair.score + 1.0,
+                ..*pair
+            });
+            // The second chip accepts every pair.
+            let chips = [pairs.to_vec(), accepted.collect()];
+            judged.add_chips(&chips, threshold, fold);
         }
         judged.left_out(Cleansed {
             images: 3,
             people: 1,
         });
         let found = judged.numbers(2, 7).unwrap();
-        // Group 1: one of two pairs of two people is accepted.
+        // In group 1, one of two pairs of two people is accepted.
         assert_eq!((found[AVG], found[WORST], found[SD]), (0.875, 0.75, 0.125));
         assert_eq!((found[TO], found[ORACLE], found[PAIRS]), (0.75, 1.0, 8.0));
         assert_eq!((found[IMAGES], found[PEOPLE]), (3.0, 1.0));
         assert_eq!(found[&avg_on_chips()], (0.875 + 0.5) / 2.0);
         assert!(found[LOWER] <= 0.875 && found[UPPER] >= 0.875);
-        // Eight people, though each fold counts its own from 0.
+        // Eight people, although each fold counts its people from 0.
         let mut people: Vec<u32> = judged.pairs.iter().flat_map(|pair| pair.people).collect();
         people.sort_unstable();
         people.dedup();
         assert_eq!(people.len(), 8);
-        // A column for every number.
+        // There is a column for every number.
         let columns = columns();
         assert_eq!(columns.len(), found.len());
         assert!(
