@@ -1,5 +1,9 @@
 //! A network that has learned healthy slices scores a volume, and the map lies on the volume's own grid.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a failed unwrap is a failed test; a skip says why"
+)]
 
 mod command;
 
@@ -242,4 +246,109 @@ fn what_cannot_be_scored_is_refused_in_one_line() {
         let message = bad(folder, &format!("mri score {arguments} --out scored"));
         assert!(message.contains(part), "{arguments}: {message}");
     }
+}
+
+/// Trains a tiny network on slices of 64 x 64 pixels of `source` into the folder `run`.
+fn train_of_64(folder: &Path, source: &str) {
+    let recipe = RECIPE
+        .replace("mri-phantom?size=16&reverse=yes", source)
+        .replace("epochs = 2", "epochs = 1");
+    std::fs::write(folder.join("of-64.toml"), recipe).unwrap();
+    good(folder, "train of-64.toml --out run");
+}
+
+/// Scores `volume` with the options `options`, and checks that its map lies on its grid, where it is bright.
+fn check_map(folder: &Path, volume: &Path, options: &str) {
+    let command = format!(
+        "mri score {} --checkpoint run --out map {options} --json",
+        volume.display()
+    );
+    let scored: Value = serde_json::from_slice(&good(folder, &command).stdout).unwrap();
+    let input = Nifti::read(volume, Some(0)).unwrap();
+    let map = Nifti::read(&folder.join("map/map.nii.gz"), None).unwrap();
+    map.same_grid(&input).unwrap();
+    assert_eq!(map.values.len(), input.values.len());
+    // A brain is brighter than what is around it, and the map is 0 outside its eroded brain.
+    let mut sums = [(0.0, 0usize); 2];
+    for (score, value) in map.values.iter().zip(&input.values) {
+        let sum = &mut sums[usize::from(*score > 0.0)];
+        *sum = (sum.0 + f64::from(*value), sum.1 + 1);
+    }
+    let [outside, inside] = sums.map(|(sum, count)| sum / count.max(1) as f64);
+    assert!(sums[1].1 > input.values.len() / 50, "{}", volume.display());
+    assert!(
+        inside > 1.5 * outside,
+        "{}: {inside} {outside}",
+        volume.display()
+    );
+    let largest = map.values.iter().copied().fold(0.0, f32::max);
+    assert!((scored["largest_score"].as_f64().unwrap() - f64::from(largest)).abs() < 1e-6);
+    let sheet = std::fs::read(folder.join("map/map.png")).unwrap();
+    assert!(sheet.starts_with(b"\x89PNG"));
+}
+
+/// A clean value, the value of each of two chips, and numbers of volumes and lesions, of the test slices of `source`.
+fn check_slices(folder: &Path, source: &str, volumes: f64) {
+    let command =
+        format!("evaluate run --data {source} --sigma 0.05 --chips 2 --json --out judged");
+    let judged: Value = serde_json::from_slice(&good(folder, &command).stdout).unwrap();
+    let method = &judged["methods"][0];
+    let values = method["population"]["values"].as_array().unwrap().iter();
+    let values: Vec<f64> = values.map(|value| value.as_f64().unwrap()).collect();
+    assert_eq!(values.len(), 2);
+    assert!(values.iter().all(|dice| (0.0..=1.0).contains(dice)));
+    let also = method["also"].as_array().unwrap();
+    let number = |name: &str| {
+        let named = also.iter().find(|also| also["metric"]["name"] == name);
+        named.unwrap()["value"].as_f64().unwrap()
+    };
+    assert_eq!(number("volumes"), volumes);
+    let (prevalence, area) = (number("prevalence"), number("AUPRC"));
+    assert!(
+        prevalence > 0.0 && prevalence < 0.2 && area > 0.0,
+        "{prevalence} {area}"
+    );
+    let page = std::fs::read_to_string(folder.join("judged/report.html")).unwrap();
+    assert!(page.contains("Precision by recall"));
+}
+
+#[test]
+fn real_brains_are_judged_and_scored_on_their_own_grids() {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    let sets = ["mri-mslub", "mri-volumes", "mri-tumour-slices"];
+    if let Some(missing) = sets.iter().find(|set| !shared.join(set).exists()) {
+        eprintln!("{} is not there: skipped", shared.join(missing).display());
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // Brains that are drawn from real tissues.
+    let [mslub, volumes, tumours] = sets.map(|set| shared.join(set));
+    let maps = volumes.display();
+    let tissues = format!("mri-tissues:{maps}?t1=mni_icbm152_t1_tal_nlin_sym_09a_converted");
+    train_of_64(folder, &tissues);
+    // Multiple sclerosis: 182 x 218 pixels of a slice become 46 x 55, in slices of 64 x 64. Small lesions need a better resolution to be judged.
+    check_map(folder, &mslub.join("patient07/FLAIR.nii.gz"), "--down 4");
+    let source = format!("mri:{}?only=test&down=2&size=128", mslub.display());
+    check_slices(folder, &source, 1.0);
+    for (name, options) in [
+        ("bet.nii.gz", "--down 4 --thick 4"),
+        ("chris_t1.nii.gz", "--down 5 --thick 4"),
+        // Numbers of 16 bits, the high byte first.
+        ("nibabel_anatomical.nii", "--down 1"),
+    ] {
+        check_map(folder, &volumes.join(name), options);
+    }
+    let four = volumes.join("nibabel_example4d.nii.gz");
+    let command = format!("mri score {} --checkpoint run --out map", four.display());
+    let message = bad(folder, &command);
+    assert!(
+        message.contains("dim: it has 2 volumes (4-D), one is needed (3-D)"),
+        "{message}"
+    );
+    // Tumours: pairs of an image and a mask, of 512 x 512 pixels.
+    let source = format!("mri-slices:{}?down=8", tumours.join("figshare").display());
+    let pairs = std::fs::read_dir(tumours.join("figshare")).unwrap().count() / 2;
+    let tested = (0.2 * pairs as f64).round();
+    check_slices(folder, &source, tested);
 }
