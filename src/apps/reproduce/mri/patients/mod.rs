@@ -304,6 +304,7 @@ impl Experiment for PatientsPaper {
                     return Ok(None);
                 };
                 if arm.name == FQ {
+                    fs_err::create_dir_all(place.trained(FQ, seed))?;
                     save_weights(&learned.network, &kept)?;
                 }
                 let by =
