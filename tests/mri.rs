@@ -1,5 +1,9 @@
 //! A network that has learned healthy slices scores a volume, and the map lies on the volume's own grid.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a failed unwrap is a failed test; a skip says why"
+)]
 
 mod command;
 
@@ -242,4 +246,110 @@ fn what_cannot_be_scored_is_refused_in_one_line() {
         let message = bad(folder, &format!("mri score {arguments} --out scored"));
         assert!(message.contains(part), "{arguments}: {message}");
     }
+}
+
+/// Trains a tiny network on slices of 64 x 64 pixels of `source` into the folder `run`.
+fn train_of_64(folder: &Path, source: &str) {
+    let recipe = RECIPE
+        .replace("mri-phantom?size=16&reverse=yes", source)
+        .replace("epochs = 2", "epochs = 1")
+        // Other sets are judged by as many slices.
+        .replace("test = 32", "test = 200");
+    std::fs::write(folder.join("of-64.toml"), recipe).unwrap();
+    good(folder, "train of-64.toml --out run");
+}
+
+/// Scores `volume` with the options `options`, and checks that its map lies on its grid: the mean intensity inside the eroded brain over that outside.
+fn brightness_of_map(folder: &Path, volume: &Path, options: &str) -> f64 {
+    let out = volume.file_stem().unwrap().to_str().unwrap();
+    let command = format!(
+        "mri score {} --checkpoint run --out {out} {options} --json",
+        volume.display()
+    );
+    let scored: Value = serde_json::from_slice(&good(folder, &command).stdout).unwrap();
+    let input = Nifti::read(volume, Some(0)).unwrap();
+    let map = Nifti::read(&folder.join(out).join("map.nii.gz"), None).unwrap();
+    map.same_grid(&input).unwrap();
+    assert_eq!(map.values.len(), input.values.len());
+    // The map is 0 outside the eroded brain.
+    let mut sums = [(0.0, 0usize); 2];
+    for (score, value) in map.values.iter().zip(&input.values) {
+        let sum = &mut sums[usize::from(*score > 0.0)];
+        *sum = (sum.0 + f64::from(*value), sum.1 + 1);
+    }
+    let largest = map.values.iter().copied().fold(0.0, f32::max);
+    assert!((scored["largest_score"].as_f64().unwrap() - f64::from(largest)).abs() < 1e-6);
+    let sheet = std::fs::read(folder.join(out).join("map.png")).unwrap();
+    assert!(sheet.starts_with(b"\x89PNG"));
+    let [outside, inside] = sums.map(|(sum, count)| sum / count as f64);
+    inside / outside
+}
+
+/// A clean value, the value of each of two chips, and numbers of volumes and lesions, of the test slices of `source`.
+fn check_slices(folder: &Path, source: &str, volumes: f64) {
+    let out = source.split(':').next().unwrap();
+    let command = format!("evaluate run --data {source} --sigma 0.05 --chips 2 --json --out {out}");
+    let judged: Value = serde_json::from_slice(&good(folder, &command).stdout).unwrap();
+    let method = &judged["methods"][0];
+    let values = method["population"]["values"].as_array().unwrap().iter();
+    let values: Vec<f64> = values.map(|value| value.as_f64().unwrap()).collect();
+    assert_eq!(values.len(), 2);
+    assert!(values.iter().all(|dice| (0.0..=1.0).contains(dice)));
+    let also = method["also"].as_array().unwrap();
+    let number = |name: &str| {
+        let named = also.iter().find(|also| also["metric"]["name"] == name);
+        named.unwrap()["value"].as_f64().unwrap()
+    };
+    assert_eq!(number("volumes"), volumes);
+    let (prevalence, area) = (number("prevalence"), number("AUPRC"));
+    assert!(
+        prevalence > 0.0 && prevalence < 0.2 && area > 0.0,
+        "{prevalence} {area}"
+    );
+    let page = std::fs::read_to_string(folder.join(out).join("report.html")).unwrap();
+    assert!(page.contains("Precision by recall"));
+}
+
+#[test]
+fn real_brains_are_judged_and_scored_on_their_own_grids() {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    let sets = ["mri-mslub", "mri-volumes", "mri-tumour-slices"];
+    if let Some(missing) = sets.iter().find(|set| !shared.join(set).exists()) {
+        eprintln!("{} is not there: skipped", shared.join(missing).display());
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // Brains that are drawn from real tissues.
+    let [mslub, volumes, tumours] = sets.map(|set| shared.join(set));
+    let maps = volumes.display();
+    let tissues = format!("mri-tissues:{maps}?t1=mni_icbm152_t1_tal_nlin_sym_09a_converted");
+    train_of_64(folder, &tissues);
+    let flair = mslub.join("patient07/FLAIR.nii.gz");
+    for (volume, options) in [
+        (flair, "--down 4"),
+        (volumes.join("bet.nii.gz"), "--down 4 --thick 4"),
+        (volumes.join("chris_t1.nii.gz"), "--down 5 --thick 4"),
+    ] {
+        // A head is brighter than the air around it.
+        let brightness = brightness_of_map(folder, &volume, options);
+        assert!(brightness > 3.0, "{}: {brightness}", volume.display());
+    }
+    // Numbers of 16 bits, the high byte first, and tissue up to the edges.
+    let brightness = brightness_of_map(folder, &volumes.join("nibabel_anatomical.nii"), "");
+    assert!(brightness > 1.0, "{brightness}");
+    let source = format!("mri:{}?only=test&down=2&size=128", mslub.display());
+    check_slices(folder, &source, 1.0);
+    let four = volumes.join("nibabel_example4d.nii.gz");
+    let command = format!("mri score {} --checkpoint run --out map", four.display());
+    let message = bad(folder, &command);
+    assert!(
+        message.contains("dim: it has 2 volumes (4-D), one is needed (3-D)"),
+        "{message}"
+    );
+    // Tumours: pairs of an image and a mask, of 512 x 512 pixels.
+    let source = format!("mri-slices:{}?down=8", tumours.join("figshare").display());
+    let pairs = std::fs::read_dir(tumours.join("figshare")).unwrap().count() / 2;
+    let tested = (0.2 * pairs as f64).round();
+    check_slices(folder, &source, tested);
 }

@@ -6,7 +6,8 @@ mod command;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crossburn_training::data::{FacesConfig, Sample, faces};
+use crossburn_training::data::mri::{PhantomConfig, phantom};
+use crossburn_training::data::{FacesConfig, Sample, Values, faces};
 use serde_json::Value;
 
 use command::{bad, crossburn, good, json};
@@ -179,7 +180,8 @@ fn lesions_are_found_by_networks_and_by_maps_alone() {
     let command = "reproduce mri --quick --seeds 1 --json --out m";
     let first = document(folder, command);
     // Nine networks take as many steps as the first; eight arms have none.
-    let budgets = budgets(&first, |row, column| match column.contains('σ') {
+    let is_of_chips = |column: &str| column.contains('σ') || column.ends_with("cells");
+    let budgets = budgets(&first, |row, column| match is_of_chips(column) {
         true => !["patched FQ", "patched l1"].contains(&row),
         false => column.ends_with("own") && row.starts_with("map alone"),
     });
@@ -187,8 +189,8 @@ fn lesions_are_found_by_networks_and_by_maps_alone() {
     let trained = budgets.values().filter(|budget| **budget == 1.0).count();
     let untrained = budgets.values().filter(|budget| **budget == 0.0).count();
     assert_eq!((trained, untrained), (9, 8));
-    // Six claims of each of four regimes, six of training, six of α, and one of each σ of two networks.
-    assert_eq!(first["claims"].as_array().unwrap().len(), 24 + 6 + 6 + 6);
+    // Six claims of each of four regimes, six of training, six of α, and one of each σ and each cell of two networks.
+    assert_eq!(first["claims"].as_array().unwrap().len(), 24 + 6 + 6 + 12);
     let value = |name: &str, column: &str| value(&first, name, column);
     // A network's own map is that of its α.
     for (name, map) in [
@@ -203,8 +205,15 @@ fn lesions_are_found_by_networks_and_by_maps_alone() {
     }
     assert!(value("patched α = 0.5", "AUPRC own").is_some());
     assert_eq!(value("map alone: T2", "AUPRC own"), None);
-    for sigma in ["0.02", "0.05", "0.1"] {
-        let chips = |name| value(name, &format!("AUPRC FQ, σ = {sigma}"));
+    for deviation in [
+        "σ = 0.02",
+        "σ = 0.05",
+        "σ = 0.1",
+        "reram-cmo-hfox cells",
+        "rram4 cells",
+        "pcm-hermes-1 cells",
+    ] {
+        let chips = |name| value(name, &format!("AUPRC FQ, {deviation}"));
         assert!(chips("patched FQ").is_some() && chips("patched l1").is_some());
         assert_eq!(chips("patched SSIM"), None);
     }
@@ -225,6 +234,111 @@ fn lesions_are_found_by_networks_and_by_maps_alone() {
     assert_eq!(again["rows"], first["rows"]);
     let text = bad(folder, "reproduce mri --data digits");
     assert!(text.contains("use mri-phantom"), "{text}");
+}
+
+/// Slices of 14 drawn patients, half of them with a lesion, as pairs of an image and a mask, whose numbers divided by 8 are the patients.
+fn write_patients(folder: &Path) {
+    let config = PhantomConfig {
+        d: 0.2,
+        size: 32,
+        ..PhantomConfig::default()
+    };
+    let samples = phantom(4, 0, 14 * 8, &config);
+    let (Values::Floats(values), Some(masks)) = (&samples.values, &samples.masks) else {
+        panic!("drawn slices are floats with masks");
+    };
+    std::fs::create_dir(folder).unwrap();
+    for (number, (image, mask)) in values
+        .chunks(1024)
+        .zip(masks.lesion.chunks(1024))
+        .enumerate()
+    {
+        let bytes = image.iter().map(|value| (255.0 * value) as u8).collect();
+        let image = |name: String, pixels| {
+            let image = image::GrayImage::from_raw(32, 32, pixels).unwrap();
+            image.save(folder.join(name)).unwrap();
+        };
+        image(format!("{number}.png"), bytes);
+        let mask = mask.iter().map(|lesion| 255 * lesion).collect();
+        image(format!("{number}_mask.png"), mask);
+    }
+}
+
+#[test]
+fn lesions_of_patients_are_found_patient_by_patient() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_patients(&folder.join("slices"));
+    let source = "mri-slices:slices?per_patient=8";
+    let command = format!("reproduce mri --data {source} --quick --seeds 2 --json --out m");
+    let first = document(folder, &command);
+    let alone = "intensity alone";
+    let of_learned = ["AUPRC SSIM", "AUPRC FQ", "Dice SSIM", "Dice FQ"];
+    let budgets = {
+        let lacks = |row: &str, column: &str| row == alone && of_learned.contains(&column);
+        budgets(&first, lacks)
+    };
+    // Six patched networks, one of them again with several draws, and a variational autoencoder take as many steps; a map of intensities takes none.
+    assert_eq!(budgets.len(), 9);
+    let trained = budgets.values().filter(|budget| **budget == 1.0).count();
+    assert_eq!((trained, budgets[alone]), (8, 0.0));
+    assert_eq!(first["claims"].as_array().unwrap().len(), 14);
+    // A trial takes the seven patients with a lesion.
+    let data = first["data"].as_str().unwrap();
+    for part in [
+        "7 patients, 7 of them with a lesion, slices of 32 x 32",
+        "4 to learn from by their healthy slices, 1 whom thresholds come from",
+        "and 2 who are judged",
+        "intensities clipped to the 1st and 99th percentile",
+    ] {
+        assert!(data.contains(part), "{data}");
+    }
+    let value = |name: &str, column: &str| value(&first, name, column).unwrap();
+    for row in ["l1", "FQ", "FQ, reversed", alone] {
+        for number in ["AUPRC", "Dice"] {
+            let end = |which| value(row, &format!("{number} own, {which} end over patients"));
+            let own = value(row, &format!("{number} own"));
+            assert!(
+                end("lower") <= own && own <= end("upper"),
+                "{row}, {number}"
+            );
+        }
+    }
+    assert_eq!(value("l1", "AUPRC own"), value("l1", "AUPRC l1"));
+    assert_eq!(value("FQ", "AUPRC own"), value("FQ", "AUPRC FQ"));
+    // The spread of several draws changes the map, not who is judged.
+    let spread = "FQ, draws and their spread";
+    assert_eq!(value("FQ", "prevalence"), value(spread, "prevalence"));
+    assert_ne!(value("FQ", "AUPRC FQ"), value(spread, "AUPRC FQ"));
+    // The second seed judges other patients.
+    let row = first["rows"].as_array().unwrap().last().unwrap();
+    let areas = row["values"][0].as_array().unwrap();
+    assert_ne!(areas[0], areas[1]);
+    cells(folder, "m", |cells| {
+        let second = cells["2"].as_object_mut().unwrap();
+        second.retain(|name, _| name == "FQ" || name == alone);
+    });
+    let again = document(folder, &format!("{command} --resume"));
+    assert_eq!(again["rows"], first["rows"]);
+    for (arguments, part) in [
+        (
+            format!("{source}&reverse=yes"),
+            "sets reverse, test_share and split_seed itself",
+        ),
+        (
+            format!("{source}&size=36"),
+            "choose the size of slices with the options size and down",
+        ),
+        (
+            "mri-slices:slices?per_patient=50".to_string(),
+            "this experiment needs 7 patients",
+        ),
+        (format!("{source} --full"), "has one size: drop --full"),
+        ("mri-slices:nowhere".to_string(), "nowhere"),
+    ] {
+        let text = bad(folder, &format!("reproduce mri --data {arguments}"));
+        assert!(text.contains(part), "{text}");
+    }
 }
 
 #[test]

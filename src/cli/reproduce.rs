@@ -13,7 +13,8 @@ use super::{Outcome, command_line, finish, note, resumable};
 use crate::apps::edge_llm::StudyFile;
 use crate::apps::reproduce::{
     self, EcgPaper, Experiment, Extent, FlNasPaper, FrcsynPaper, Kpp, LcdaPaper, MriPaper,
-    OnSetting, PhotographsPaper, Place, PromptPaper, RocrPaper, Setting, WorstCasePaper,
+    OnSetting, PatientsPaper, PhotographsPaper, Place, PromptPaper, RocrPaper, Setting,
+    WorstCasePaper,
 };
 
 /// Repeat the experiment of a paper, and say which of its claims hold
@@ -30,7 +31,7 @@ use crate::apps::reproduce::{
 pub(super) struct Reproduce {
     /// Which paper
     paper: Paper,
-    /// Data: digits, mnist:DIR or cifar10:DIR; iegm or iegm:DIR for ecg; mri-phantom for mri; faces for frcsyn, or photographs as faces:DIR, or npy:FILE or npz:FILE with group=COLUMN; topics, jsonl:FILE or
+    /// Data: digits, mnist:DIR or cifar10:DIR; iegm or iegm:DIR for ecg; mri-phantom for mri, or slices of patients as mri-slices:DIR or mri:DIR; faces for frcsyn, or photographs as faces:DIR, or npy:FILE or npz:FILE with group=COLUMN; topics, jsonl:FILE or
     /// another source of passages for rocr. nvcim-pt draws its own data. lcda takes digits or mnist:DIR, and trains nothing without this
     /// option. fl-nas takes skin-lesions, ham10000:DIR or adult:FILE [default: digits for kpp
     /// and worst-case; iegm for ecg; mri-phantom for mri; faces for frcsyn; topics for rocr; skin-lesions for fl-nas]
@@ -130,6 +131,10 @@ impl Reproduce {
             }
             Paper::Mri => {
                 let source = self.source("mri-phantom")?;
+                if PatientsPaper::takes(&source) {
+                    let paper = PatientsPaper::new(source.clone(), extent)?;
+                    return self.experiment(&paper, Some(source));
+                }
                 self.experiment(&MriPaper::new(&source, extent)?, Some(source))
             }
             Paper::NvcimPt => {

@@ -21,7 +21,7 @@ pub(crate) use fl_nas::FlNasPaper;
 pub(crate) use frcsyn::{FrcsynPaper, PhotographsPaper};
 pub(crate) use kpp::Kpp;
 pub(crate) use lcda::LcdaPaper;
-pub(crate) use mri::MriPaper;
+pub(crate) use mri::{MriPaper, PatientsPaper};
 pub(crate) use noise_study::OnSetting;
 pub(crate) use nvcim_pt::PromptPaper;
 pub(crate) use rocr::RocrPaper;

@@ -62,8 +62,8 @@ pub use language_modelling::{
 pub(crate) use language_modelling::{Limits, sequences};
 pub use language_modelling::{personalisation, stored_prompts};
 pub use lesion::{
-    CorruptionNoise, LesionConfig, LesionDetection, LesionMaps, LesionMetric, Reconstruction,
-    ScannedSlices, Slices,
+    CorruptionNoise, LesionConfig, LesionDetection, LesionIntervals, LesionMaps, LesionMetric,
+    Reconstruction, ScannedSlices, Slices,
 };
 pub use registry::{Part, Role, TaskConfig, TaskParts, WithTask};
 pub use retrieval::{

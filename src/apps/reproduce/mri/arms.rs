@@ -1,11 +1,11 @@
 //! The brains of the experiment, and the ways of giving them back.
 
-use crossburn_training::Reconstruction;
 use crossburn_training::data::mri::{Contrast, PhantomConfig, Reverse};
+use crossburn_training::{CorruptionNoise, LesionConfig, Reconstruction};
 use serde::Serialize;
 
 use super::super::Arm;
-use super::maps::{ALPHA, MAPS};
+use super::maps::{ALPHA, MAPS, OWN};
 
 /// Lesions, and what a reconstruction does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -104,6 +104,44 @@ pub(crate) struct MriArm {
     pub(super) given: Given,
     /// Whether it is judged on chips as well.
     pub(super) on_chips: bool,
+}
+
+impl MriArm {
+    /// How it gives slices back, by the map of its own share.
+    pub(super) fn config(&self, noise: CorruptionNoise) -> LesionConfig {
+        let (reconstruction, alpha) = match self.given {
+            Given::Trained {
+                reconstruction,
+                alpha,
+            } => (reconstruction, alpha),
+            Given::Healthy => (Reconstruction::Whole, ALPHA),
+        };
+        LesionConfig {
+            alpha,
+            reconstruction,
+            noise,
+            ..LesionConfig::default()
+        }
+    }
+
+    /// The share that its network learns with.
+    pub(super) fn own(&self) -> Option<f64> {
+        match self.given {
+            Given::Trained { alpha, .. } => Some(alpha),
+            Given::Healthy => None,
+        }
+    }
+
+    /// The maps that it is judged by: each of [`MAPS`], and its own where that is none of these.
+    pub(super) fn maps(&self) -> Vec<(&'static str, f64)> {
+        let mut maps = Vec::from(MAPS);
+        if let Some(own) = self.own()
+            && MAPS.iter().all(|(_, share)| *share != own)
+        {
+            maps.push((OWN, own));
+        }
+        maps
+    }
 }
 
 impl Arm for MriArm {

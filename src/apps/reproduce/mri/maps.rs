@@ -9,11 +9,8 @@ use crossburn_models::{Restored, UNet};
 use crossburn_training::data::mri::Means;
 use crossburn_training::data::{Samples, Values};
 use crossburn_training::{
-    CorruptionNoise, Learn, LesionConfig, LesionDetection, LesionMaps, LesionMetric,
-    Reconstruction, Slices, Task,
+    Learn, LesionConfig, LesionDetection, LesionMaps, LesionMetric, Slices, Task,
 };
-
-use super::arms::{Given, MriArm};
 
 /// Slices that pass at a time.
 pub(super) const BATCH: usize = 16;
@@ -35,55 +32,25 @@ pub(super) fn dice(map: &str) -> String {
     format!("Dice {map}")
 }
 
-/// The maps that `arm` is judged by: each of [`MAPS`], and its own where that is none of these.
-fn maps_of(arm: &MriArm) -> Vec<(&'static str, f64)> {
-    let mut maps = Vec::from(MAPS);
-    if let Given::Trained { alpha, .. } = arm.given
-        && MAPS.iter().all(|(_, share)| *share != alpha)
-    {
-        maps.push((OWN, alpha));
-    }
-    maps
-}
-
-/// The task that finds lesions in the map of share `map` in what `arm` gives back.
-pub(super) fn task(arm: &MriArm, noise: CorruptionNoise, map: f64) -> LesionConfig {
-    let (reconstruction, alpha) = match arm.given {
-        Given::Trained {
-            reconstruction,
-            alpha,
-        } => (reconstruction, alpha),
-        Given::Healthy => (Reconstruction::Whole, map),
-    };
-    LesionConfig {
-        alpha,
-        map_alpha: Some(map),
-        reconstruction,
-        noise,
-        ..LesionConfig::default()
-    }
-}
-
-/// The values of drawn slices.
+/// The values of slices, which are floats.
 pub(super) fn pixels_of(samples: &Samples) -> Result<&[f32]> {
     match &samples.values {
         Values::Floats(values) => Ok(values),
-        Values::Bytes(_) | Values::Streamed(_) => bail!("drawn slices are no floats"),
+        Values::Bytes(_) | Values::Streamed(_) => bail!("slices are no floats"),
     }
 }
 
-/// How much brighter or darker lesions of `arm` are than healthy brain: the larger mean over the smaller one.
-fn ratio(arm: &MriArm, samples: &Samples) -> Result<f64> {
+/// How much brighter or darker the lesions of `samples` are than healthy brain: the larger mean over the smaller one. `name` is for messages.
+fn ratio(name: &str, samples: &Samples) -> Result<f64> {
     let masks = samples.masks.as_ref().context("slices have no masks")?;
     let mut means = Means::default();
     means.add(pixels_of(samples)?, &masks.brain, &masks.lesion);
     let ratio = means.ratio(false);
-    let ratio = ratio.with_context(|| format!("{}: no test slice has a lesion", arm.name))?;
+    let ratio = ratio.with_context(|| format!("{name}: no test slice has a lesion"))?;
     match ratio.is_finite() {
         true => Ok(ratio),
         false => bail!(
-            "{}: lesions or healthy brain have a mean intensity of 0, so their ratio is not defined",
-            arm.name
+            "{name}: lesions or healthy brain have a mean intensity of 0, so their ratio is not defined"
         ),
     }
 }
@@ -92,7 +59,7 @@ fn ratio(arm: &MriArm, samples: &Samples) -> Result<f64> {
 pub(super) fn maps(
     tasks: &[LesionDetection],
     device: &Device,
-    given: impl Fn(&Slices, &[usize]) -> Result<Tensor<4>>,
+    given: &dyn Fn(&Slices, &[usize]) -> Result<Tensor<4>>,
 ) -> Result<Vec<LesionMaps>> {
     let mut all = vec![LesionMaps::default(); tasks.len()];
     let items: Vec<usize> = (0..tasks[0].items()).collect();
@@ -107,12 +74,25 @@ pub(super) fn maps(
     Ok(all)
 }
 
-/// One arm that is judged.
+/// One way of giving slices back, judged by several maps.
 pub(super) struct Judged<'a> {
-    pub(super) arm: &'a MriArm,
-    pub(super) noise: CorruptionNoise,
+    /// Its name, for messages.
+    pub(super) name: &'a str,
+    /// What is given back; the share of structural similarity in the map is another one for each map.
+    pub(super) config: LesionConfig,
+    /// Names and shares of structural similarity of the maps.
+    pub(super) maps: Vec<(&'static str, f64)>,
+    /// The share that its network has learned with: the map of this share is its own.
+    pub(super) own: Option<f64>,
     pub(super) seed: u64,
     pub(super) device: &'a Device,
+}
+
+/// Numbers of test slices.
+pub(super) struct Found {
+    pub(super) numbers: BTreeMap<String, f64>,
+    /// The task of its own map, with the threshold, and what was found.
+    pub(super) own: Option<(LesionDetection, LesionMaps)>,
 }
 
 impl Judged<'_> {
@@ -124,8 +104,9 @@ impl Judged<'_> {
     ) -> Result<Vec<LesionDetection>> {
         let of = |(share, threshold)| {
             let config = LesionConfig {
+                map_alpha: Some(share),
                 threshold,
-                ..task(self.arm, self.noise, share)
+                ..self.config.clone()
             };
             let samples = Arc::clone(samples);
             Ok(LesionDetection::judge(samples, &config, self.seed)?)
@@ -134,36 +115,38 @@ impl Judged<'_> {
     }
 
     /// Numbers of the second of `parts`, with thresholds from the first, where `given` gives the slices of a batch of either part back.
-    pub(super) fn numbers(
+    pub(super) fn found(
         &self,
         parts: [&Arc<Samples>; 2],
-        given: impl Fn(&Slices, &[usize], usize) -> Result<Tensor<4>>,
-    ) -> Result<BTreeMap<String, f64>> {
+        given: &dyn Fn(&Slices, &[usize], usize) -> Result<Tensor<4>>,
+    ) -> Result<Found> {
         let [validation, test] = parts;
-        let of = maps_of(self.arm);
-        let shares = of.iter().map(|(_, share)| *share);
+        let shares = self.maps.iter().map(|(_, share)| *share);
         let tasks = self.tasks(validation, shares.clone().map(|share| (share, None)))?;
-        let found = maps(&tasks, self.device, |batch, items| given(batch, items, 0))?;
+        let found = maps(&tasks, self.device, &|batch, items| given(batch, items, 0))?;
         let thresholds = tasks.iter().zip(&found).map(|(task, maps)| {
             let best = task.best_threshold(maps);
-            let why = || format!("{}: no validation slice has a lesion", self.arm.name);
-            best.with_context(why)
+            best.with_context(|| format!("{}: no validation slice has a lesion", self.name))
         });
         let thresholds: Vec<f64> = thresholds.collect::<Result<_>>()?;
         let tasks = self.tasks(test, shares.zip(thresholds.into_iter().map(Some)))?;
-        let found = maps(&tasks, self.device, |batch, items| given(batch, items, 1))?;
+        let found = maps(&tasks, self.device, &|batch, items| given(batch, items, 1))?;
         let prevalence = (PREVALENCE.to_string(), tasks[0].prevalence());
-        let ratio = (RATIO.to_string(), ratio(self.arm, test)?);
+        let ratio = (RATIO.to_string(), ratio(self.name, test)?);
         let mut numbers = BTreeMap::from([prevalence, ratio]);
-        for ((task, maps), (name, share)) in tasks.iter().zip(&found).zip(of) {
-            let area = task.measured(LesionMetric::Auprc, maps)?;
-            let overlap = task.measured(LesionMetric::Dice, maps)?;
-            let is_own = matches!(self.arm.given, Given::Trained { alpha, .. } if alpha == share);
-            for name in [Some(name), is_own.then_some(OWN)].into_iter().flatten() {
+        let mut own = None;
+        for ((task, maps), (name, share)) in tasks.into_iter().zip(found).zip(&self.maps) {
+            let area = task.measured(LesionMetric::Auprc, &maps)?;
+            let overlap = task.measured(LesionMetric::Dice, &maps)?;
+            let is_own = self.own == Some(*share);
+            for name in [Some(*name), is_own.then_some(OWN)].into_iter().flatten() {
                 numbers.insert(auprc(name), area);
                 numbers.insert(dice(name), overlap);
             }
+            if is_own {
+                own = Some((task, maps));
+            }
         }
-        Ok(numbers)
+        Ok(Found { numbers, own })
     }
 }

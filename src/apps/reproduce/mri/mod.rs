@@ -1,44 +1,35 @@
 //! Quality of images as the measure of a reconstruction, in training and in the map that lesions are found in.
 
 mod arms;
+mod chips;
 mod claims;
+mod learned;
 mod maps;
+mod patients;
+
+pub(crate) use patients::PatientsPaper;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use burn::tensor::{Device, Tensor, TensorData};
-use crossburn_hardware::deploy::Fab;
-use crossburn_models::{UNet, UNetConfig, UNetNorm, initialize};
-use crossburn_noise::{ChipSeed, Distribution, Metric, Philox, Variation, path_hash};
+use crossburn_models::{UNetConfig, UNetNorm};
+use crossburn_noise::{Metric, Philox, path_hash};
+use crossburn_training::data::DataSource;
 use crossburn_training::data::mri::{OF_PATIENT, phantom, phantom_without_lesions, smooth_field};
-use crossburn_training::data::{DataSource, Samples};
-use crossburn_training::{
-    Batches, CorruptionNoise, Evaluation, Learn, LesionDetection, LesionMetric, Recipe, Run,
-    Slices, TrainingConfig, train,
-};
+use crossburn_training::{CorruptionNoise, Slices, TrainingConfig};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use self::arms::{Given, MriArm};
-use self::maps::{ALPHA, BATCH, Judged, MAPS, OWN, PREVALENCE, RATIO, auprc, dice, pixels_of};
+use self::chips::{CHIP_MAPS, Deviation, OnChips, SIGMAS, on_chips};
+use self::learned::{learned, restored};
+use self::maps::{BATCH, Judged, MAPS, OWN, PREVALENCE, RATIO, auprc, dice, pixels_of};
 use super::cells::{Cell, Cells};
 use super::{Arm, Experiment, Extent, Place, training_name};
 use crate::apps::study::{self, StudyObserver};
 use crate::report::{Claim, ReproductionColumn, ReproductionCurve};
-
-/// Seed of the chips that are judged.
-const CHIPS: u64 = 7;
-/// σ of the chips, relative to the largest weight of a layer.
-const SIGMAS: [f64; 3] = [0.02, 0.05, 0.1];
-/// The maps that networks are judged by on chips: l1 and FQ.
-const CHIP_MAPS: [(&str, f64); 2] = [MAPS[0], MAPS[2]];
-
-/// The mean AUPRC of chips.
-fn on_chips(map: &str, sigma: f64) -> String {
-    format!("AUPRC {map}, σ = {sigma}")
-}
 
 /// Does structural similarity find lesions that the absolute difference misses, and when does the reversal of intensities help?
 ///
@@ -60,7 +51,7 @@ pub(crate) struct MriPaper {
     model: UNetConfig,
     training: TrainingConfig,
     noise: CorruptionNoise,
-    /// Chips of each σ, of each network that is judged on chips.
+    /// Chips of each deviation, of each network that is judged on chips.
     chips: u64,
 }
 
@@ -71,7 +62,9 @@ impl MriPaper {
     /// Another data source, or an extent that it does not have.
     pub(crate) fn new(source: &DataSource, extent: Extent) -> Result<Self> {
         if source.to_string() != "mri-phantom" {
-            bail!("this paper's experiment is not defined on {source}: use mri-phantom");
+            bail!(
+                "this paper's experiment is not defined on {source}: use mri-phantom, or slices of patients as mri-slices:DIR or mri:DIR"
+            );
         }
         let (size, patients, epochs, width, chips) = match extent {
             Extent::Quick => (32, [10, 4, 4], 1, 4, 2),
@@ -105,8 +98,10 @@ impl MriPaper {
     /// How `arm` is judged.
     fn judged<'a>(&self, arm: &'a MriArm, seed: u64, device: &'a Device) -> Judged<'a> {
         Judged {
-            arm,
-            noise: self.noise,
+            name: &arm.name,
+            config: arm.config(self.noise),
+            maps: arm.maps(),
+            own: arm.own(),
             seed,
             device,
         }
@@ -148,8 +143,8 @@ impl MriPaper {
             let shape = [items.len(), 1, self.size, self.size];
             Ok(Tensor::from_data(TensorData::new(values, shape), device))
         };
-        self.judged(arm, seed, device)
-            .numbers(parts.each_ref(), given)
+        let judged = self.judged(arm, seed, device);
+        Ok(judged.found(parts.each_ref(), &given)?.numbers)
     }
 
     /// Trains a network and judges it; `None` where it was stopped.
@@ -165,67 +160,38 @@ impl MriPaper {
         let learn = draw(0, self.learn);
         let validation = draw(self.learn, self.validation);
         let test = draw(self.learn + self.validation, self.test);
-        let recipe = Recipe {
-            training: self.training.clone(),
-            ..Recipe::own(seed)
-        };
-        let own = maps::task(arm, self.noise, ALPHA);
-        let quiet = place.device;
-        let device = quiet.clone().autodiff();
-        let healthy =
-            |samples: &Arc<Samples>| LesionDetection::learn(Arc::clone(samples), &own, seed);
-        let run = Run {
-            train: &healthy(&learn)?,
-            validation: &healthy(&validation)?,
-            device: &device,
-            state: None,
-            resume: false,
-        };
         let name = training_name(arm, seed);
-        let mut follower = observer.training(&name);
-        let network = initialize(self.model.init(&device), seed);
-        let trained = train(network, &recipe, &run, &mut follower)
-            .with_context(|| format!("cannot train `{name}`"))?;
-        drop(follower);
-        if trained.interrupted || place.is_stopped() {
+        let network = self.model.init(&place.device.clone().autodiff());
+        let of = (&arm.config(self.noise), &self.training);
+        let parts = [&learn, &validation];
+        let Some(learned) = learned(network, (&name, seed), of, parts, place, observer)? else {
             return Ok(None);
-        }
-        let judged = self.judged(arm, seed, quiet);
-        let tasks = judged.tasks(&test, CHIP_MAPS.map(|(_, share)| (share, None)))?;
-        // What a network is shown of a slice does not depend on the map.
-        let by = |network: &UNet, batch: &Slices| {
-            Learn::<UNet>::forward(&tasks[0], network, batch).outputs
         };
-        let mut numbers = judged.numbers([&validation, &test], |batch, _, _| {
-            Ok(by(&trained.network, batch))
-        })?;
+        let judged = self.judged(arm, seed, place.device);
+        let by = |batch: &Slices, _: &[usize], _| Ok(restored(&learned.network, batch));
+        let mut numbers = judged.found([&validation, &test], &by)?.numbers;
         if arm.on_chips {
-            let batches = Batches::new(&tasks[0], BATCH, quiet)?;
-            let evaluation = Evaluation::new(&trained.network, recipe.weights::<UNet>(), batches);
-            let told = observer.chips(&name, self.chips * SIGMAS.len() as u64);
-            for sigma in SIGMAS {
-                let variation = Variation::from(Distribution::gaussian(sigma));
-                let fab = evaluation.varied(&variation);
-                let mut sums = [0.0; CHIP_MAPS.len()];
-                for number in 0..self.chips {
-                    if place.is_stopped() {
-                        return Ok(None);
-                    }
-                    let chip = fab.chip(ChipSeed::new(CHIPS, number))?;
-                    let found = maps::maps(&tasks, quiet, |batch, _| Ok(by(&chip, batch)))?;
-                    for ((task, maps), sum) in tasks.iter().zip(&found).zip(&mut sums) {
-                        *sum += task.measured(LesionMetric::Auprc, maps)?;
-                    }
-                    told();
-                }
-                let means = CHIP_MAPS.into_iter().zip(sums);
-                numbers.extend(
-                    means.map(|((map, _), sum)| (on_chips(map, sigma), sum / self.chips as f64)),
-                );
+            let count = self.chips * Deviation::all().count() as u64;
+            let told = observer.chips(&name, count);
+            let on_chips = OnChips {
+                learned: &learned,
+                judged: &judged,
+                count: self.chips,
+                place,
+                told: &*told,
+            };
+            match on_chips.numbers(&test)? {
+                Some(found) => numbers.extend(found),
+                None => return Ok(None),
             }
         }
-        Ok(Some((numbers, trained.passes.backward)))
+        Ok(Some((numbers, learned.backward)))
     }
+}
+
+/// The mean AUPRC of chips of each σ.
+fn at_sigmas(map: &str) -> [String; 3] {
+    SIGMAS.map(|sigma| on_chips(map, Deviation::Sigma(sigma)))
 }
 
 impl Experiment for MriPaper {
@@ -234,7 +200,7 @@ impl Experiment for MriPaper {
 
     fn config(&self) -> Result<Value> {
         let mut experiment = study::json(self)?;
-        experiment["sigmas"] = json!(SIGMAS);
+        experiment["deviations"] = json!(Deviation::all().collect::<Vec<_>>());
         Ok(json!({ "experiment": experiment }))
     }
 
@@ -247,8 +213,8 @@ impl Experiment for MriPaper {
 
     fn columns(&self) -> Vec<ReproductionColumn> {
         let maps = || MAPS.iter().map(|(map, _)| *map).chain([OWN]);
-        let chips = SIGMAS.iter();
-        let chips = chips.flat_map(|sigma| CHIP_MAPS.map(|(map, _)| on_chips(map, *sigma)));
+        let chips = Deviation::all();
+        let chips = chips.flat_map(|deviation| CHIP_MAPS.map(|(map, _)| on_chips(map, deviation)));
         let shares = maps().map(auprc).chain(maps().map(dice)).chain(chips);
         let shares = shares.chain([PREVALENCE.to_string()]);
         let columns = shares.map(|name| ReproductionColumn {
@@ -293,7 +259,7 @@ impl Experiment for MriPaper {
             lines: self
                 .arms()
                 .iter()
-                .filter_map(|arm| cells.line(arm.name(), SIGMAS.map(|sigma| on_chips(map, sigma))))
+                .filter_map(|arm| cells.line(arm.name(), at_sigmas(map)))
                 .collect(),
         };
         CHIP_MAPS.map(over_sigma).into()

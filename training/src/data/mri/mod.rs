@@ -3,6 +3,7 @@
 
 mod anatomy;
 mod chain;
+mod cohort;
 mod collection;
 mod field;
 mod intensity;
@@ -21,6 +22,7 @@ mod tissues;
 mod volumes;
 
 pub use chain::{Chain, Prepared};
+pub use cohort::Cohort;
 pub use field::smooth_field;
 pub use intensity::{Means, Reverse, in_words};
 pub(super) use phantom::KIND as PHANTOM;

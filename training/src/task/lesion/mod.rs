@@ -5,6 +5,7 @@ mod corruption;
 mod figures;
 mod maps;
 mod noise;
+mod over_patients;
 mod overlap;
 mod parts;
 mod scan;
@@ -25,6 +26,7 @@ use crossburn_noise::{Better, Metric};
 
 pub use config::{LesionConfig, LesionMetric, Reconstruction};
 pub use noise::CorruptionNoise;
+pub use over_patients::LesionIntervals;
 pub(in crate::task) use parts::Lesions;
 pub use scan::ScannedSlices;
 pub use slices::Slices;

@@ -120,9 +120,14 @@ impl Scored {
         Some(sum)
     }
 
-    /// The mean Dice coefficient of volumes, without those in which there is nothing and nothing was found.
+    /// The Dice coefficients of volumes, without those in which there is nothing and nothing was found.
+    pub(super) fn each_dice(&self) -> Vec<f64> {
+        self.overlaps.values().filter_map(|o| o.dice()).collect()
+    }
+
+    /// Their mean.
     pub(super) fn mean_dice(&self) -> Option<f64> {
-        let each: Vec<f64> = self.overlaps.values().filter_map(|o| o.dice()).collect();
+        let each = self.each_dice();
         (!each.is_empty()).then(|| each.iter().sum::<f64>() / each.len() as f64)
     }
 }

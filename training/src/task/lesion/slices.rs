@@ -22,6 +22,14 @@ pub struct Slices {
 }
 
 impl Slices {
+    /// What networks are shown: all views of the first slice, then those of the second, and so on.
+    ///
+    /// # Shapes
+    /// `[items · views, 1, height, width]`.
+    pub fn inputs(&self) -> &Tensor<4> {
+        &self.inputs
+    }
+
     /// Its reconstructions: what the network gives where that counts, and the slice itself elsewhere.
     ///
     /// # Shapes

@@ -505,3 +505,24 @@ fn figures_are_those_worked_by_hand() {
     assert_eq!(pictures.columns.len(), 4);
     assert_eq!(pictures.rows[0].notes[1], "AUPRC 1.000");
 }
+
+#[test]
+fn intervals_over_patients_are_those_worked_by_hand() {
+    let config = LesionConfig {
+        threshold: Some(0.2),
+        ..plain()
+    };
+    let task = LesionDetection::judge(bright_first(), &config, 1).unwrap();
+    let maps = task.tally(&Half::new(), 4, &Device::flex()).unwrap();
+    let bootstrap = crossburn_noise::Bootstrap::default();
+    let found = task.intervals_over_patients(&maps, &bootstrap).unwrap();
+    // Either patient alone has an average precision of 1, both together have 0.54; their Dice coefficients are 0.08 and 1.
+    assert!((found.auprc[0] - 0.54).abs() < 1e-12 && found.auprc[1] == 1.0);
+    assert_eq!(found.dice, Some([0.08, 1.0]));
+    let unset = LesionDetection::judge(bright_first(), &plain(), 1).unwrap();
+    let found = unset.intervals_over_patients(&maps, &bootstrap).unwrap();
+    assert_eq!(found.dice, None);
+    let (one, _) = task.split_at(3);
+    let maps = one.tally(&Half::new(), 4, &Device::flex()).unwrap();
+    assert_eq!(one.intervals_over_patients(&maps, &bootstrap), None);
+}
