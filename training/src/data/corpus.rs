@@ -33,6 +33,8 @@ pub struct Passage {
     pub prompt: String,
     /// What is learned.
     pub completion: String,
+    /// Whose text it is, or what it is about, where the source says so: a user, an author, a category.
+    pub profile: Option<String>,
     /// Whether the token that ends a text comes after it; otherwise it ends itself, as a line does.
     pub ends: bool,
 }
