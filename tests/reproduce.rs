@@ -516,9 +516,7 @@ fn prompts_of_a_real_model_are_stored_for_the_profiles_of_real_texts() {
     }
     let perplexities = [full, one, bare].map(|row| value(row, "perplexity, σ = 0"));
     assert!(
-        perplexities
-            .iter()
-            .all(|value| (1.0..512.0).contains(value)),
+        perplexities.iter().all(|value| *value > 1.0),
         "{perplexities:?}"
     );
     assert_ne!(perplexities[0], perplexities[2]);
@@ -536,7 +534,7 @@ fn prompts_of_a_real_model_are_stored_for_the_profiles_of_real_texts() {
     });
     let again = document(folder, &format!("{command} --resume"));
     assert_eq!(again["rows"], first["rows"]);
-    for (command, part) in [
+    for (arguments, part) in [
         (
             format!("{given} --data {source}"),
             "has 0 profiles with 4 texts",

@@ -57,7 +57,7 @@ impl Scene {
                 let found = paper.first_short(order.into_iter().map(|at| &passages[at]), count)?;
                 if found.len() < count {
                     bail!(
-                        "the profile {:?} has {} texts of at most {} tokens, the experiment takes {count}; hint: give more or shorter texts",
+                        "the profile {:?} has {} texts with a prompt and at most {} tokens, the experiment takes {count}; hint: give more or shorter texts",
                         profile.name(),
                         found.len(),
                         paper.longest
@@ -129,7 +129,7 @@ impl Scene {
 }
 
 impl GivenModelPaper {
-    /// The first `count` of `passages` that have no more tokens than a text may have.
+    /// The first `count` of `passages` that give something and have no more tokens than a text may have.
     fn first_short<'a>(
         &self,
         passages: impl Iterator<Item = &'a Passage>,
@@ -146,7 +146,8 @@ impl GivenModelPaper {
             let given = self.tokenizer().encode(&line(&passage.prompt), false)?;
             let completion = self.tokenizer().encode(&line(&passage.completion), false)?;
             let first = opening.len() + given.len();
-            if first == 0 || given.is_empty() || first + completion.len() > self.longest {
+            let says_nothing = passage.prompt.trim().is_empty();
+            if says_nothing || first + completion.len() > self.longest {
                 continue;
             }
             found.push(Text {
