@@ -117,7 +117,7 @@ impl GivenModelPaper {
                 learning_rate: 0.02,
                 orthogonality: 0.0,
             },
-            batch: 8,
+            batch: 6,
             coder: CoderTraining {
                 steps: coder,
                 learning_rate: 0.01,
