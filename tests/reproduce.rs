@@ -1,16 +1,32 @@
 //! `crossburn reproduce` as a user meets it, in its quick form.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a failed unwrap is a failed test; a skip says why"
+)]
 
 mod command;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crossburn_training::data::mri::{PhantomConfig, phantom};
 use crossburn_training::data::{FacesConfig, Sample, Values, faces};
 use serde_json::Value;
 
 use command::{bad, crossburn, good, json};
+
+/// The folder `name` of the data beside the project, if it is there.
+fn data(name: &str) -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../shared/data")
+        .join(name);
+    if !folder.is_dir() {
+        eprintln!("skipped: {} is not there", folder.display());
+        return None;
+    }
+    Some(folder.canonicalize().unwrap())
+}
 
 /// Runs a command that must succeed, and reads the document that it prints, without its timing.
 fn document(folder: &Path, arguments: &str) -> Value {
@@ -542,6 +558,112 @@ fn documents_are_searched_on_stores_of_every_device() {
         ("kpp --encoder e", "--encoder e is for rocr: leave it out"),
     ] {
         let text = bad(folder, &format!("reproduce {arguments}"));
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn documents_of_real_texts_are_as_many_as_there_are_and_profiles_have_stores() {
+    let (Some(films), Some(news)) = (data("text-movielens"), data("text-huffpost")) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let films = format!("movielens:{}?test_share=0.65", films.display());
+    // 1,572 films have tags: 1,022 of them are searched.
+    let config = json(&good(
+        folder,
+        &format!("reproduce rocr --data {films} --print-config"),
+    ));
+    let counts = ["learn", "test"].map(|part| config["experiment"][part].as_u64());
+    assert_eq!(counts, [Some(550), Some(1000)]);
+    let document = document(
+        folder,
+        &format!("reproduce rocr --quick --seeds 1 --json --data {films}"),
+    );
+    assert_eq!(value(&document, "vanilla", "exact"), Some(1.0));
+    let less = films.replace("0.65", "0.7");
+    let text = bad(folder, &format!("reproduce rocr --data {less}"));
+    assert!(text.contains("at least 500 and 500; hint: "), "{text}");
+    let news = news.join("huffpost_9999.json");
+    let news = format!(
+        "jsonl:{}?prompt=headline&completion=short_description&least=40&test_share=0.5&profile=category",
+        news.display()
+    );
+    let document = self::document(
+        folder,
+        &format!("reproduce rocr --quick --seeds 1 --json --out p --data {news}"),
+    );
+    assert_eq!(document["config"]["experiment"]["stores"], 2);
+    assert_eq!(value(&document, "vanilla", "exact"), Some(1.0));
+}
+
+#[test]
+fn prompts_of_a_real_model_are_stored_for_the_profiles_of_real_texts() {
+    let (Some(model), Some(news)) = (data("llm-stories260k-hf"), data("text-huffpost")) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let source = format!(
+        "jsonl:{}?prompt=short_description&completion=headline&least=10&test_share=0.2",
+        news.join("huffpost_9999.json").display()
+    );
+    let given = format!(
+        "reproduce nvcim-pt --quick --seeds 1 --json --model {}",
+        model.display()
+    );
+    let command = format!("{given} --data {source}&profile=category --out m");
+    let first = document(folder, &command);
+    let (full, bare) = ("full: noise-aware, scaled search", "no prompt");
+    let one = "one prompt for all";
+    let budgets = budgets(&first, |row, column| {
+        [one, bare].contains(&row) && column.starts_with("fetched")
+    });
+    assert_eq!(budgets.len(), 5);
+    assert_eq!([budgets[one], budgets[bare]], [1.0, 0.0]);
+    let value = |row: &str, column: &str| value(&first, row, column).unwrap();
+    // Cells change nothing where nothing is stored, and something where prompts are.
+    for number in ["perplexity", "next-token accuracy", "ROUGE-1"] {
+        let of = |sigma: &str| value(bare, &format!("{number}, σ = {sigma}"));
+        assert_eq!(of("0"), of("0.1"), "{number}");
+    }
+    let perplexities = [full, one, bare].map(|row| value(row, "perplexity, σ = 0"));
+    assert!(
+        perplexities.iter().all(|value| *value > 1.0),
+        "{perplexities:?}"
+    );
+    assert_ne!(perplexities[0], perplexities[2]);
+    assert_ne!(
+        value(full, "perplexity, σ = 0"),
+        value(full, "perplexity, σ = 0.1")
+    );
+    // Six profiles with two questions, five cells with two chips each.
+    let counts = first["confusion"]["matrix"]["counts"].as_array().unwrap();
+    let asked: u64 = counts.iter().map(|of| of[2].as_u64().unwrap()).sum();
+    assert_eq!(asked, 6 * 2 * 5 * 2);
+    cells(folder, "m", |cells| {
+        let first = cells["1"].as_object_mut().unwrap();
+        first.retain(|name, _| name == full);
+    });
+    let again = document(folder, &format!("{command} --resume"));
+    assert_eq!(again["rows"], first["rows"]);
+    for (arguments, part) in [
+        (
+            format!("{given} --data {source}"),
+            "has 0 profiles with 4 texts",
+        ),
+        (given.clone(), "--model needs texts"),
+        (
+            command.replace("--quick", "--full"),
+            "has one size: drop --full",
+        ),
+        (
+            given.replace("nvcim-pt", "kpp"),
+            "is for nvcim-pt: leave it out",
+        ),
+    ] {
+        let text = bad(folder, &arguments);
         assert!(text.contains(part), "{text}");
     }
 }

@@ -6,14 +6,15 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use crossburn_training::data::DataSource;
 
+use super::model_choice::located;
 use super::progress::Follower;
 use super::run_setup::{RunArguments, expect_kept, holds_kept, run_folder};
 use super::study::run_study;
 use super::{Outcome, command_line, finish, note, resumable};
 use crate::apps::edge_llm::StudyFile;
 use crate::apps::reproduce::{
-    self, EcgPaper, Experiment, Extent, FlNasPaper, FrcsynPaper, Kpp, LcdaPaper, MriPaper,
-    OnSetting, PatientsPaper, PhotographsPaper, Place, PromptPaper, RocrPaper, Setting,
+    self, EcgPaper, Experiment, Extent, FlNasPaper, FrcsynPaper, GivenModelPaper, Kpp, LcdaPaper,
+    MriPaper, OnSetting, PatientsPaper, PhotographsPaper, Place, PromptPaper, RocrPaper, Setting,
     WorstCasePaper,
 };
 
@@ -31,8 +32,10 @@ use crate::apps::reproduce::{
 pub(super) struct Reproduce {
     /// Which paper
     paper: Paper,
-    /// Data: digits, mnist:DIR or cifar10:DIR; iegm or iegm:DIR for ecg; mri-phantom for mri, or slices of patients as mri-slices:DIR or mri:DIR; faces for frcsyn, or photographs as faces:DIR, or npy:FILE or npz:FILE with group=COLUMN; topics, jsonl:FILE or
-    /// another source of passages for rocr. nvcim-pt draws its own data. lcda takes digits or mnist:DIR, and trains nothing without this
+    /// Data: digits, mnist:DIR or cifar10:DIR; iegm or iegm:DIR for ecg; mri-phantom for mri, or slices of patients as mri-slices:DIR or mri:DIR;
+    /// faces for frcsyn, or photographs as faces:DIR, or npy:FILE or npz:FILE with group=COLUMN; topics, jsonl:FILE or another source of passages
+    /// for rocr; for nvcim-pt with --model, passages with profiles, such as jsonl:FILE?prompt=KEY&completion=KEY&profile=KEY (without --model, it
+    /// draws its own data). lcda takes digits or mnist:DIR, and trains nothing without this
     /// option. fl-nas takes skin-lesions, ham10000:DIR or adult:FILE [default: digits for kpp
     /// and worst-case; iegm for ecg; mri-phantom for mri; faces for frcsyn; topics for rocr; skin-lesions for fl-nas]
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
@@ -40,7 +43,11 @@ pub(super) struct Reproduce {
     /// Folder of the sentence encoder of rocr [default: hashed n-grams, which need no file]
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     encoder: Option<PathBuf>,
-    /// Number of seeds, each with its own training of every variant; for edge-llm the number of people [default: 3; 5 for fl-nas (1 with --quick); 20 for lcda
+    /// A language model for nvcim-pt, whose prompts are tuned on the profiles of --data: a folder, a GGUF file, or a name at the Hugging Face
+    /// hub [default: a small model that is trained on drawn data]
+    #[arg(long, value_name = "DIR|FILE.gguf|NAME", help_heading = "Data")]
+    model: Option<PathBuf>,
+    /// Number of seeds, each with its own training of every variant; for edge-llm the number of people [default: 3; 5 for fl-nas (1 with --quick); 1 for nvcim-pt with --model; 20 for lcda
     /// without --data; for edge-llm that of its study]
     #[arg(long, value_name = "N", help_heading = "Experiment")]
     seeds: Option<u64>,
@@ -101,6 +108,9 @@ impl Reproduce {
         if let (Some(encoder), false) = (&self.encoder, matches!(self.paper, Paper::Rocr)) {
             bail!("--encoder {} is for rocr: leave it out", encoder.display());
         }
+        if let (Some(model), false) = (&self.model, matches!(self.paper, Paper::NvcimPt)) {
+            bail!("--model {} is for nvcim-pt: leave it out", model.display());
+        }
         match self.paper {
             Paper::WorstCase => {
                 let source = self.source("digits")?;
@@ -137,12 +147,19 @@ impl Reproduce {
                 }
                 self.experiment(&MriPaper::new(&source, extent)?, Some(source))
             }
-            Paper::NvcimPt => {
-                if let Some(source) = &self.data {
-                    bail!("this paper's experiment is not defined on {source}: drop --data");
+            Paper::NvcimPt => match (&self.model, &self.data) {
+                (Some(model), Some(source)) => {
+                    let paper = GivenModelPaper::new(located(model)?, source.clone(), extent)?;
+                    self.experiment_with(&paper, Some(source.clone()), 1)
                 }
-                self.experiment(&PromptPaper::new(extent)?, None)
-            }
+                (Some(_), None) => bail!(
+                    "--model needs texts to tune prompts on: name passages with profiles, such as --data 'jsonl:FILE?prompt=KEY&completion=KEY&profile=KEY'"
+                ),
+                (None, Some(source)) => bail!(
+                    "this paper's experiment is not defined on {source}: drop --data, or name a language model with --model"
+                ),
+                (None, None) => self.experiment(&PromptPaper::new(extent)?, None),
+            },
             Paper::Frcsyn => {
                 let source = self.source("faces")?;
                 if PhotographsPaper::takes(&source) {

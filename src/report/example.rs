@@ -10,7 +10,7 @@ use crossburn_hardware::accelerator::{
 };
 use crossburn_hardware::cost::LayerShape;
 use crossburn_hardware::deploy::Hardware;
-use crossburn_hardware::units::Second;
+use crossburn_hardware::units::{Joule, Second, SquareMillimetre};
 use crossburn_noise::worst_case::{LayerSensitivity, PathPoint, Search, SignGradient};
 use crossburn_noise::{Better, Metric};
 use crossburn_training::search::Measure;
@@ -27,8 +27,8 @@ use super::{
     ReproductionConfusion, ReproductionCurve, ReproductionLine, ReproductionRow, Results,
     RoundingErrors, RunCommand, SearchResults, SearchRun, SearchSummary, ShownExchange,
     ShownSegment, ShownSequence, SimulatedLayer, Simulation, StoreChanges, StoreQuestions,
-    StoreReport, StudyCell, StudyModel, StudyPoint, StudyTask, SweepPoint, Timing, Transfer,
-    TransferFrom, Verdict, WidthRow, Widths, WorstCaseResults,
+    StoreReport, StoreSize, StudyCell, StudyModel, StudyPoint, StudyTask, SweepPoint, Timing,
+    Transfer, TransferFrom, Verdict, WidthRow, Widths, WorstCaseResults, scan_of,
 };
 
 /// Two methods, `plain` and `gaussian`, whose KPP(1) intervals do not overlap.
@@ -360,12 +360,28 @@ pub(crate) fn store() -> StoreReport {
             left_out: 1,
         },
         cost: None,
+        sizes: (2..=6)
+            .map(|power| {
+                let vectors = 10u64.pow(power);
+                let arrays = vectors.div_ceil(64) as f64;
+                StoreSize {
+                    vectors,
+                    area: SquareMillimetre::new(1e-3 * arrays),
+                    query_energy: Joule::new(2e-11 * arrays),
+                    query_latency: Second::new(1.3e-7),
+                }
+            })
+            .collect(),
         questions: Some(StoreQuestions {
             count: 1000,
             ideal: 0.9,
             chips,
         }),
-        timing: Timing::default(),
+        timing: Timing {
+            seconds: (2..=5)
+                .map(|power| (scan_of(10u64.pow(power)), 1e-8 * 10f64.powi(power as i32)))
+                .collect(),
+        },
     }
 }
 

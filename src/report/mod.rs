@@ -76,7 +76,8 @@ pub use search::{
 };
 pub(crate) use simulation::{MOST_SEGMENTS, MOST_SEQUENCES, Work, mean_bits, stored_form};
 pub use simulation::{ShownSegment, ShownSequence, SimulatedLayer, Simulation};
-pub use store::{StoreChanges, StoreQuestions, StoreReport};
+pub(crate) use store::scan_of;
+pub use store::{StoreChanges, StoreQuestions, StoreReport, StoreSize};
 pub use widths::{JudgedWidths, WidthRow, Widths};
 pub use worst_case::{
     BoundPoint, CertificateResults, FoundBy, LegSummary, RandomChips, SearchSummary, Transfer,

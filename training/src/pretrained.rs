@@ -54,6 +54,11 @@ impl BaseModel {
         &self.config
     }
 
+    /// Checksum of its weights.
+    pub fn weights(&self) -> &str {
+        &self.weights
+    }
+
     /// Its tokenizer.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer

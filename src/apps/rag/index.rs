@@ -12,6 +12,7 @@ use super::documents::{Document, Files, Reading, identity};
 use super::encoder::TextEncoder;
 use super::judge::{Judged, Questions};
 use super::passage_store::{PassageStore, StoreSettings};
+use super::sizes;
 use super::unfinished::Unfinished;
 use super::update::{StoredPassage, Update};
 use crate::apps::study::{Clock, version};
@@ -224,8 +225,10 @@ impl IndexJob<'_> {
         store: &PassageStore,
         changes: StoreChanges,
         judged: Option<Judged>,
-        clock: Clock,
+        mut clock: Clock,
     ) -> Result<StoreReport> {
+        let sizes = sizes::costs(&store.vectors)?;
+        sizes::scan(&store.vectors, &sizes, &mut clock)?;
         let questions = judged.map(|judged| {
             let chips = match judged.chips.chips() {
                 0 => None,
@@ -259,6 +262,7 @@ impl IndexJob<'_> {
             passages: store.passages.len(),
             changes,
             cost: store.cost()?,
+            sizes,
             questions: questions.transpose()?,
             timing: clock.timing(),
         })

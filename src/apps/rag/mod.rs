@@ -7,6 +7,7 @@ mod index;
 mod judge;
 mod passage;
 mod passage_store;
+mod sizes;
 mod unfinished;
 mod update;
 

@@ -23,7 +23,7 @@ pub(crate) use kpp::Kpp;
 pub(crate) use lcda::LcdaPaper;
 pub(crate) use mri::{MriPaper, PatientsPaper};
 pub(crate) use noise_study::OnSetting;
-pub(crate) use nvcim_pt::PromptPaper;
+pub(crate) use nvcim_pt::{GivenModelPaper, PromptPaper};
 pub(crate) use rocr::RocrPaper;
 pub(crate) use setting::{Extent, Setting};
 pub(crate) use worst_case::WorstCasePaper;

@@ -3,12 +3,13 @@
 //! `docs/results.md` describes every field.
 
 use crossburn_hardware::search::StoreCost;
+use crossburn_hardware::units::{Joule, Second, SquareMillimetre};
 use crossburn_noise::Metric;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{page, table};
-use crate::report::check::invalid;
+use super::{page, plots, table};
+use crate::report::check::{finite, invalid};
 use crate::report::document::origin;
 use crate::report::draw::{Drawing, Page};
 use crate::report::{Document, Origin, PopulationSummary, ReportError, Timing};
@@ -46,11 +47,34 @@ pub struct StoreReport {
     /// What the arrays cost; none for hardware without costs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<StoreCost>,
+    /// What a search costs in stores of other sizes, by rising size; empty for hardware without costs. `timing` has the seconds of a scan of as
+    /// many vectors on the processor, as far as it was measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sizes: Vec<StoreSize>,
     /// How often a question finds its passage; none where no question was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub questions: Option<StoreQuestions>,
     /// Wall time by stage.
     pub timing: Timing,
+}
+
+/// What a search costs in a store of some size, by the cost model.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreSize {
+    /// Stored vectors.
+    pub vectors: u64,
+    /// Area of all arrays.
+    pub area: SquareMillimetre,
+    /// Energy of one search.
+    pub query_energy: Joule,
+    /// Time of one search.
+    pub query_latency: Second,
+}
+
+/// The stage of [`Timing`] that one scan of `vectors` vectors on the processor is.
+pub(crate) fn scan_of(vectors: u64) -> String {
+    format!("scan of {vectors} vectors")
 }
 
 /// What an index changed.
@@ -90,7 +114,7 @@ impl StoreQuestions {
 impl Document for StoreReport {
     const SCHEMA: &'static str = "crossburn.store/1";
     const NOUN: &'static str = "a store of passages, whose chips are not merged";
-    const PLOTS: &'static [&'static str] = &[];
+    const PLOTS: &'static [&'static str] = &plots::PLOTS;
 
     fn origin(&self) -> Origin<'_> {
         origin!(self)
@@ -99,6 +123,20 @@ impl Document for StoreReport {
     fn check_fields(&self) -> Result<(), ReportError> {
         if self.passages == 0 {
             return Err(invalid("passages", "is 0".into()));
+        }
+        let rising = self.sizes.is_sorted_by(|a, b| a.vectors < b.vectors);
+        if !rising || self.sizes.first().is_some_and(|first| first.vectors == 0) {
+            return Err(invalid("sizes", "do not rise from above 0".into()));
+        }
+        for size in &self.sizes {
+            let name = format!("sizes, {} vectors", size.vectors);
+            for value in [
+                size.area.get(),
+                size.query_energy.get(),
+                size.query_latency.get(),
+            ] {
+                finite(&name, value)?;
+            }
         }
         let Some(questions) = &self.questions else {
             return Ok(());
@@ -151,10 +189,10 @@ impl Document for StoreReport {
     }
 
     fn plots(&self) -> Result<Vec<Drawing>, ReportError> {
-        Ok(Vec::new())
+        Ok(plots::plots(self))
     }
 
-    fn page(&self, _plots: &[Drawing]) -> Result<Page, ReportError> {
-        Ok(page::page(self))
+    fn page(&self, plots: &[Drawing]) -> Result<Page, ReportError> {
+        Ok(page::page(self, plots))
     }
 }

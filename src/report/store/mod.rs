@@ -2,6 +2,8 @@
 
 mod document;
 mod page;
+mod plots;
 mod table;
 
-pub use document::{StoreChanges, StoreQuestions, StoreReport};
+pub(crate) use document::scan_of;
+pub use document::{StoreChanges, StoreQuestions, StoreReport, StoreSize};

@@ -33,6 +33,8 @@ pub struct Passage {
     pub prompt: String,
     /// The end, which is learned.
     pub completion: String,
+    /// Whose text it is, or what it is about, where the source says so: a user, an author, a category.
+    pub profile: Option<String>,
     /// Whether the token that ends a text follows. Otherwise the completion ends itself, for example with a line break.
     pub ends: bool,
 }

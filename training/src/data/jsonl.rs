@@ -18,7 +18,7 @@ pub(super) const KIND: Kind = Kind {
 };
 
 /// The options of this kind, in addition to those of every file with texts.
-const OPTIONS: &[&str] = &["prompt", "completion", "least"];
+const OPTIONS: &[&str] = &["prompt", "completion", "least", "profile"];
 
 /// The data source.
 #[derive(Debug)]
@@ -61,6 +61,7 @@ impl Jsonl {
             lines += 1;
             let form = Form {
                 keys: self.keys.as_ref(),
+                profile: self.file.options.get("profile"),
                 place: format!("{}, line {lines}", path.display()),
             };
             let passage = form.passage(line)?;
@@ -126,6 +127,8 @@ impl Reader for Jsonl {
 struct Form<'a> {
     /// The keys of prompt and completion, if they have other names.
     keys: Option<&'a [String; 2]>,
+    /// The key that says whose text it is, if there is one.
+    profile: Option<&'a str>,
     /// File and line, for messages.
     place: String,
 }
@@ -168,10 +171,12 @@ impl Form<'_> {
                 (_, _, None) => (needed("prompt")?, needed("completion")?),
             },
         };
+        let profile = self.profile.map(needed).transpose()?;
         Ok(Passage {
             place: self.place.clone(),
             prompt,
             completion,
+            profile: profile.filter(|name| !name.trim().is_empty()),
             ends: true,
         })
     }
@@ -291,6 +296,21 @@ mod tests {
         let message = open("prompt=headline").unwrap_err().to_string();
         assert!(message.contains("give both"), "{message}");
         assert!(open("least=0").is_err());
+        let source = open("prompt=headline&completion=summary&least=8&profile=headline").unwrap();
+        let Corpus::Passages(passages) = source.training_corpus(1).unwrap() else {
+            panic!("passages");
+        };
+        assert!(
+            passages
+                .iter()
+                .all(|p| p.profile.as_ref() == Some(&p.prompt))
+        );
+        let other = open("prompt=headline&completion=summary&least=8&profile=author").unwrap();
+        let message = other.check_corpus().unwrap_err().to_string();
+        assert!(
+            message.contains(r#"line 1: it has no "author""#),
+            "{message}"
+        );
         std::fs::write(&path, "{\"text\": \" \"}\n{\"text\": \"a long one\"}").unwrap();
         let blank = open("least=8").unwrap();
         blank.check_corpus().unwrap();

@@ -300,6 +300,7 @@ impl Asked {
                 Ok(Passage {
                     prompt: String::new(),
                     completion: entry.text(key)?,
+                    profile: None,
                     place: entry.place,
                     ends: true,
                 })
@@ -337,6 +338,7 @@ fn asked(place: String, question: &str, answer: &str) -> Passage {
         place,
         prompt: format!("{question}\nanswer:"),
         completion: format!(" {answer}"),
+        profile: None,
         ends: true,
     }
 }

@@ -29,6 +29,7 @@ mod lamp_profiles;
 mod layout;
 mod masks;
 mod matlab;
+mod movielens;
 pub mod mri;
 pub mod nifti;
 mod npy;

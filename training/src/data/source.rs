@@ -12,13 +12,13 @@ use super::reader::{Kind, Part, Reader};
 use super::signal::SegmentFilter;
 use super::{
     Amount, Conventions, Corpus, Samples, cifar10, csv_rows, demographics, digits, faces, idx,
-    iegm, image_folder, jsonl, lamp, mri, npy, npz, own, skin_lesions, text, topics, waveforms,
-    wfdb,
+    iegm, image_folder, jsonl, lamp, movielens, mri, npy, npz, own, skin_lesions, text, topics,
+    waveforms, wfdb,
 };
 use crate::TrainingError;
 
 /// Every kind of data source.
-const KINDS: [Kind; 29] = [
+const KINDS: [Kind; 30] = [
     digits::KIND,
     waveforms::KIND,
     skin_lesions::KIND,
@@ -43,6 +43,7 @@ const KINDS: [Kind; 29] = [
     text::KIND,
     jsonl::KIND,
     lamp::KIND,
+    movielens::KIND,
     CROWD,
     CROWD_OF,
     PERSON,
@@ -442,6 +443,7 @@ mod tests {
             ("text", "text:a.txt?test=b.txt"),
             ("jsonl", "jsonl:a.jsonl?test_share=0.2"),
             ("lamp", "lamp:a?history=2"),
+            ("movielens", "movielens:a?test_share=0.6"),
             ("personal", "personal"),
             ("personal", "personal:30"),
             ("person", "person:3?kind=tag"),
@@ -475,7 +477,7 @@ mod tests {
             let message = text.parse::<DataSource>().unwrap_err().to_string();
             assert!(
                 message.ends_with(
-                    "csv:FILE, folder:DIR, text:FILE, jsonl:FILE, lamp:DIR, personal, personal:SESSIONS, person:NUMBER or topics"
+                    "csv:FILE, folder:DIR, text:FILE, jsonl:FILE, lamp:DIR, movielens:DIR, personal, personal:SESSIONS, person:NUMBER or topics"
                 ),
                 "{message}"
             );

@@ -150,6 +150,7 @@ impl Words {
             place: format!("topics, document {number}"),
             prompt: title,
             completion: body.collect::<Vec<_>>().join(" "),
+            profile: None,
             ends: true,
         }
     }

@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use burn::module::Module;
-use crossburn_hardware::MemoryDevice;
 use crossburn_hardware::deploy::Hardware;
 use crossburn_hardware::search::{SearchConfig, SearchScale, VectorStore};
 use crossburn_noise::path_hash;
@@ -14,7 +13,7 @@ use crossburn_training::values;
 use super::super::Place;
 use super::PromptPaper;
 use super::arms::{Mitigation, PromptArm};
-use super::conditions::{CELLS, Condition};
+use super::conditions::Condition;
 use super::learned::Personal;
 use super::scene::Scene;
 
@@ -76,13 +75,7 @@ impl PromptPaper {
         let prompts = Prompts::new(values(personal.prompts.val().inner())?, shape);
         let codes = coder.codes(&prompts, device)?;
         let dimension = coder.sizes().dimension();
-        let (name, _) = condition.cell.unwrap_or(CELLS[0]);
-        let config = SearchConfig {
-            scales: self.scales_of(arm),
-            // Without deviation for ideal cells.
-            variation: Some(condition.noise().unwrap_or_default()),
-            ..SearchConfig::new(MemoryDevice::preset(name)?)
-        };
+        let config = condition.search(self.scales_of(arm))?;
         let keys = match arm.keys {
             KeyForm::Beside if !arm.one => Some(coder.codes(&scene.keys, device)?),
             _ => None,

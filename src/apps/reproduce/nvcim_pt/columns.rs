@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use crossburn_noise::Metric;
 
+use super::super::cells::Cells;
+use super::arms::FULL;
 use super::chips::Answers;
 use super::conditions::{CELLS, Condition, MAIN, SIGMAS};
-use crate::report::ReproductionColumn;
+use crate::report::draw::ConfusionMatrix;
+use crate::report::{ReproductionColumn, ReproductionConfusion};
 
 /// How many times faster the arrays are, by both models.
 pub(super) const FASTER: &str = "faster";
@@ -72,4 +75,24 @@ pub(super) fn numbers(conditions: &[Condition], found: &[Answers]) -> BTreeMap<S
         }
     }
     numbers
+}
+
+/// Which prompts the full method fetched at the main setting for questions of which domain; `None` where a seed lacks these counts.
+pub(super) fn confusion(cells: &Cells, domains: &[String]) -> Option<ReproductionConfusion> {
+    let count = |asked, fetched| {
+        let counts = cells.of_every_seed(FULL, &fetched_for(asked, fetched))?;
+        Some(counts.iter().sum::<f64>() as u64)
+    };
+    let row = |asked| {
+        (0..domains.len())
+            .map(|fetched| count(asked, fetched))
+            .collect()
+    };
+    let rows: Vec<Vec<u64>> = (0..domains.len()).map(row).collect::<Option<_>>()?;
+    Some(ReproductionConfusion {
+        title: format!(
+            "Domains of questions, and of the prompts that the full method fetched, σ = {MAIN}"
+        ),
+        matrix: ConfusionMatrix::of_rows(domains.to_vec(), &rows),
+    })
 }

@@ -1,5 +1,8 @@
 //! The cells that prompts are stored on, and how far their numbers deviate.
 
+use anyhow::Result;
+use crossburn_hardware::MemoryDevice;
+use crossburn_hardware::search::{SearchConfig, SearchScale};
 use crossburn_noise::{
     Distribution, FEFET2, FEFET3, FEFET6, FourLevel, RRAM1, RRAM4, Variation, path_hash,
 };
@@ -48,6 +51,17 @@ impl Condition {
             sigma_rel_wmax: self.sigma,
             ratio,
         })))
+    }
+
+    /// A store of these cells that is searched at `scales`.
+    pub(super) fn search(&self, scales: Vec<SearchScale>) -> Result<SearchConfig> {
+        let (name, _) = self.cell.unwrap_or(CELLS[0]);
+        Ok(SearchConfig {
+            scales,
+            // Without deviation for ideal cells.
+            variation: Some(self.noise().unwrap_or_default()),
+            ..SearchConfig::new(MemoryDevice::preset(name)?)
+        })
     }
 
     /// A key of its draws.

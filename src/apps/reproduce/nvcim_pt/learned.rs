@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use burn::module::{Module, Param};
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use crossburn_checkpoints::{load_weights, save_weights};
 use crossburn_models::decoder::Decoder;
 use crossburn_models::initialize;
@@ -24,6 +24,17 @@ use crate::apps::study::StudyObserver;
 pub(super) struct Personal {
     pub(super) coder: PromptCoder,
     pub(super) prompts: Param<Tensor<3>>,
+}
+
+impl Personal {
+    /// Room for `prompts` prompts and the coder of `sizes`, to load weights into.
+    pub(super) fn room(sizes: CodeSizes, prompts: usize, device: &Device) -> Self {
+        let zeros = Tensor::zeros([prompts, sizes.tokens, sizes.width], device);
+        Self {
+            coder: sizes.init(device),
+            prompts: Param::from_tensor(zeros),
+        }
+    }
 }
 
 impl PromptPaper {
@@ -72,8 +83,15 @@ impl PromptPaper {
             |condition: &Condition| folder.join(format!("{:016x}.safetensors", condition.key()));
         if arm.noise && arm.name() != FULL {
             let count = scene.start(false).count();
+            let device = place.device.clone().autodiff();
+            let sizes = CodeSizes {
+                tokens: self.tokens,
+                width: self.model.width,
+                code: self.code,
+            };
             let load = |condition: &Condition| {
-                Ok(load_weights(self.room(count, place), &file(condition))?)
+                let room = Personal::room(sizes, count, &device);
+                Ok(load_weights(room, &file(condition))?)
             };
             return conditions.iter().map(load).collect::<Result<_>>().map(Some);
         }
@@ -147,21 +165,5 @@ impl PromptPaper {
             prompts: Param::from_tensor(prompts.tensor(&device)),
             coder,
         }))
-    }
-
-    /// Room for what [`personal`](Self::personal) gives.
-    fn room(&self, prompts: usize, place: &Place<'_>) -> Personal {
-        let device = place.device.clone().autodiff();
-        let sizes = CodeSizes {
-            tokens: self.tokens,
-            width: self.model.width,
-            code: self.code,
-        };
-        let shape = [prompts, self.tokens, self.model.width];
-        let zeros = Tensor::zeros(shape, &device);
-        Personal {
-            coder: sizes.init(&device),
-            prompts: Param::from_tensor(zeros),
-        }
     }
 }

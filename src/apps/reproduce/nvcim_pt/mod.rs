@@ -5,6 +5,7 @@ mod chips;
 mod claims;
 mod columns;
 mod conditions;
+mod given_model;
 mod learned;
 mod scene;
 
@@ -20,15 +21,16 @@ use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+pub(crate) use self::given_model::GivenModelPaper;
+
 use self::arms::{FULL, PromptArm};
 use self::chips::Answers;
-use self::columns::{FASTER, answers, fetched_for, hits, numbers};
-use self::conditions::{CELLS, Condition, MAIN, SIGMAS};
+use self::columns::{FASTER, answers, hits, numbers};
+use self::conditions::{CELLS, Condition, SIGMAS};
 use self::scene::Scene;
 use super::cells::{Cell, Cells};
 use super::{Arm, Experiment, Extent, Place, training_name};
 use crate::apps::study::{self, StudyObserver};
-use crate::report::draw::ConfusionMatrix;
 use crate::report::{Claim, ReproductionColumn, ReproductionConfusion, ReproductionCurve};
 
 /// Do prompts that are tuned under the noise of their cells, and found by a search at several scales, keep a language model personal?
@@ -64,6 +66,13 @@ pub(crate) struct PromptPaper {
     questions: usize,
 }
 
+/// The scales and weights of the paper.
+fn scales() -> Vec<SearchScale> {
+    [(1, 1.0), (2, 0.8), (4, 0.6)]
+        .map(|(pool, weight)| SearchScale { pool, weight })
+        .to_vec()
+}
+
 impl PromptPaper {
     /// The experiment.
     ///
@@ -78,6 +87,7 @@ impl PromptPaper {
         };
         let tuning = |steps| PromptTuning {
             steps,
+            batch: None,
             learning_rate: 0.02,
             orthogonality: 0.0,
         };
@@ -113,9 +123,7 @@ impl PromptPaper {
                 learning_rate: 0.01,
             },
             tuning: tuning(steps),
-            scales: [(1, 1.0), (2, 0.8), (4, 0.6)]
-                .map(|(pool, weight)| SearchScale { pool, weight })
-                .to_vec(),
+            scales: scales(),
             chips,
             questions,
         })
@@ -230,28 +238,8 @@ impl Experiment for PromptPaper {
     }
 
     fn confusion(&self, cells: &Cells) -> Option<ReproductionConfusion> {
-        let domains = 0..self.domains.domains;
-        let count = |asked, fetched| {
-            let counts = cells.of_every_seed(FULL, &fetched_for(asked, fetched))?;
-            Some(counts.iter().sum::<f64>() as u64)
-        };
-        let row = |asked| {
-            domains
-                .clone()
-                .map(|fetched| count(asked, fetched))
-                .collect()
-        };
-        let rows: Vec<Vec<u64>> = domains.clone().map(row).collect::<Option<_>>()?;
-        Some(ReproductionConfusion {
-            title: format!(
-                "Domains of questions, and of the prompts that the full method fetched, σ = {MAIN}"
-            ),
-            matrix: ConfusionMatrix::of_rows(
-                domains
-                    .map(|domain| format!("domain {}", domain + 1))
-                    .collect(),
-                &rows,
-            ),
-        })
+        let name = |domain| format!("domain {}", domain + 1);
+        let names: Vec<String> = (0..self.domains.domains).map(name).collect();
+        columns::confusion(cells, &names)
     }
 }

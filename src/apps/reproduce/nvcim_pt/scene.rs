@@ -137,7 +137,7 @@ fn texts(questions: &[DomainQuestion]) -> Result<LanguageModelling> {
 }
 
 /// The mean of each of `count` groups.
-fn means_of_groups(texts: &Prompts, group: &[usize], count: usize) -> Prompts {
+pub(super) fn means_of_groups(texts: &Prompts, group: &[usize], count: usize) -> Prompts {
     let [_, tokens, width] = texts.shape();
     let mut sums = vec![0.0f32; count * tokens * width];
     let mut members = vec![0.0f32; count];

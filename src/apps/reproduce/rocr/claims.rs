@@ -8,7 +8,7 @@ use super::arms::{CDE, CDI, DEVICES, FIRST, LAST, NO_CONTRAST, NO_NOISE, VANILLA
 use super::{EXACT, IDEAL, LOST, SIGMAS, USUAL, on_device, over_devices};
 use crate::report::Claim;
 
-/// The claims, measured on `cells`.
+/// The claims, measured on `cells`, of stores of so many documents on average.
 ///
 /// # Errors
 /// An arm without a number that a claim is about.

@@ -2,9 +2,11 @@
 
 mod arms;
 mod claims;
+mod documents;
 mod stores;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,7 +15,7 @@ use burn::module::Module;
 use crossburn_checkpoints::{ModelFolder, SentenceEncoder};
 use crossburn_models::EmbeddingHeadConfig;
 use crossburn_noise::{Better, Metric, path_hash};
-use crossburn_training::data::{Corpus, DataSource, Passage};
+use crossburn_training::data::{DataSource, Passage};
 use crossburn_training::{
     OptimizerConfig, Queries, Recipe, Retrieval, RetrievalConfig, Role, Run, Selection, Task,
     TrainingConfig, train,
@@ -22,6 +24,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use self::arms::{DEVICES, RocrArm};
+use self::documents::{Bounds, Taken};
 use self::stores::Search;
 use super::cells::{Cell, Cells};
 use super::{Experiment, Extent, Place, training_name};
@@ -79,9 +82,14 @@ pub(crate) struct RocrPaper {
     /// Documents to learn from, and those that are searched.
     learn: usize,
     test: usize,
+    /// Stores that those are searched in: one, or one for each profile.
+    #[serde(skip_serializing_if = "is_one")]
+    stores: usize,
     training: TrainingConfig,
     /// Times that each store is programmed.
     programmings: u64,
+    #[serde(skip)]
+    bounds: Bounds,
     #[serde(skip)]
     known: Mutex<BTreeMap<u64, Arc<Parts>>>,
 }
@@ -91,14 +99,21 @@ pub(crate) struct RocrPaper {
 struct Parts {
     learn: Retrieval,
     test: Retrieval,
+    /// Which of the documents of `test` each store holds.
+    stores: Vec<Range<usize>>,
+}
+
+/// Whether all documents are in one store.
+fn is_one(stores: &usize) -> bool {
+    *stores == 1
 }
 
 impl RocrPaper {
     /// The experiment on the documents of `source`: drawn ones, or passages whose prompts ask for them, with the encoder of a folder or hashed
-    /// n-grams.
+    /// n-grams. It takes as many documents as there are, within [`Bounds`]; where passages have a profile, each profile has its own store.
     ///
     /// # Errors
-    /// A source without texts, a folder without an encoder, or an extent that it does not have.
+    /// A source without texts or with too few, a folder without an encoder, or an extent that it does not have.
     pub(crate) fn new(
         source: DataSource,
         encoder: Option<PathBuf>,
@@ -115,11 +130,13 @@ impl RocrPaper {
                 ..EmbeddingHeadConfig::default()
             },
         };
-        let (learn, test, epochs, programmings) = match extent {
-            Extent::Quick => (60, 40, 2, 1),
-            Extent::Usual => (1000, 1000, 10, 5),
+        let (bounds, epochs, programmings) = match extent {
+            Extent::Quick => (Bounds::QUICK, 2, 1),
+            Extent::Usual => (Bounds::USUAL, 10, 5),
             Extent::Full => bail!("this paper's experiment has one size: drop --full"),
         };
+        // Every seed has as many.
+        let taken = bounds.taken(&source, 1)?;
         Ok(Self {
             task: RetrievalConfig {
                 encoder,
@@ -131,8 +148,9 @@ impl RocrPaper {
             },
             head,
             source,
-            learn,
-            test,
+            learn: taken.learn.len(),
+            test: taken.test.len(),
+            stores: taken.stores.len(),
             training: TrainingConfig {
                 epochs,
                 batch: 64,
@@ -144,6 +162,7 @@ impl RocrPaper {
                 ..TrainingConfig::default()
             },
             programmings,
+            bounds,
             known: Mutex::default(),
         })
     }
@@ -154,21 +173,11 @@ impl RocrPaper {
         if let Some(parts) = known.get(&seed) {
             return Ok(Arc::clone(parts));
         }
-        let passages = |corpus: Corpus, count: usize| -> Result<Vec<Passage>> {
-            match corpus {
-                Corpus::Passages(passages) if passages.len() >= count => {
-                    Ok(passages.into_iter().take(count).collect())
-                }
-                Corpus::Passages(passages) => bail!(
-                    "{} has {} documents in one of its parts, the experiment takes {count}: give more, or --quick",
-                    self.source,
-                    passages.len()
-                ),
-                Corpus::Running(_) => bail!("{} is one running text: give passages", self.source),
-            }
-        };
-        let learn = passages(self.source.training_corpus(seed)?, self.learn)?;
-        let test = passages(self.source.test_corpus(seed)?, self.test)?;
+        let Taken {
+            learn,
+            test,
+            stores,
+        } = self.bounds.taken(&self.source, seed)?;
         let encoder = SentenceEncoder::open(self.task.encoder.as_deref(), place.device)?;
         let read = |passages: &[Passage], role| {
             Retrieval::new(passages, &self.task, &encoder, (seed, role))
@@ -176,6 +185,7 @@ impl RocrPaper {
         let parts = Arc::new(Parts {
             learn: read(&learn, Role::Learn)?,
             test: read(&test, Role::Judge)?,
+            stores,
         });
         // Seeds come one after the other.
         known.clear();
@@ -200,8 +210,12 @@ impl Experiment for RocrPaper {
             Queries::Corrupted => "queries are documents without 30 to 50 % of their words",
             Queries::Title => "queries are prompts",
         };
+        let stores = match self.stores {
+            1 => String::new(),
+            stores => format!(" in {stores} stores, one for each profile"),
+        };
         format!(
-            "{}: {} documents to learn from, {} others that are searched; {asked}",
+            "{}: {} documents to learn from, {} others that are searched{stores}; {asked}",
             self.source, self.learn, self.test
         )
     }
@@ -267,25 +281,43 @@ impl Experiment for RocrPaper {
         let network = network.valid();
         let [queries, documents] = parts.test.embedded(&network, place.device)?;
         let [others, _] = parts.learn.embedded(&network, place.device)?;
-        let told = observer.chips(&name, ((SIGMAS.len() + 1) * DEVICES.len()) as u64);
-        let search = Search {
-            queries,
-            documents,
-            others,
-            dimension: arm.head.outputs,
-            programmings: self.programmings,
-            chips: seed ^ path_hash("chips of stores"),
-            mitigation: arm.mitigation,
-        };
-        let numbers = search.numbers(&|| {
-            told();
-            !place.is_stopped()
-        })?;
-        Ok(numbers.map(|numbers| Cell { backward, numbers }))
+        let populations = parts.stores.len() * (SIGMAS.len() + 1) * DEVICES.len();
+        let told = observer.chips(&name, populations as u64);
+        let dimension = arm.head.outputs;
+        let mut sums = BTreeMap::new();
+        for (number, of_store) in parts.stores.iter().enumerate() {
+            let own =
+                |rows: &[f32]| rows[of_store.start * dimension..of_store.end * dimension].to_vec();
+            let search = Search {
+                queries: own(&queries),
+                documents: own(&documents),
+                others: others.clone(),
+                dimension,
+                programmings: self.programmings,
+                chips: (seed ^ path_hash("chips of stores")).wrapping_add((number as u64) << 32),
+                mitigation: arm.mitigation,
+            };
+            let found = search.numbers(&|| {
+                told();
+                !place.is_stopped()
+            })?;
+            let Some(found) = found else {
+                return Ok(None);
+            };
+            // All numbers are means over the queries of a store.
+            for (name, value) in found {
+                *sums.entry(name).or_insert(0.0) += of_store.len() as f64 * value;
+            }
+        }
+        let mean = |(name, sum): (String, f64)| (name, sum / self.test as f64);
+        Ok(Some(Cell {
+            backward,
+            numbers: sums.into_iter().map(mean).collect(),
+        }))
     }
 
     fn claims(&self, cells: &Cells) -> Result<Vec<Claim>> {
-        claims::claims(cells, self.test)
+        claims::claims(cells, self.test / self.stores)
     }
 
     fn curves(&self, cells: &Cells) -> Vec<ReproductionCurve> {

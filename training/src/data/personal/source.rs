@@ -149,6 +149,7 @@ impl Reader for Person {
                 place: format!("person:{}, example {number}", self.number),
                 prompt: example.prompt,
                 completion: example.completion,
+                profile: None,
                 ends: false,
             }
         };

@@ -193,6 +193,7 @@ mod tests {
             place: "u.jsonl, line 7".to_string(),
             prompt: prompt.to_string(),
             completion: completion.to_string(),
+            profile: None,
             ends,
         }
     }

@@ -6,6 +6,7 @@ mod parts;
 pub mod personalisation;
 mod rouge;
 mod sequences;
+mod shuffled;
 pub mod stored_prompts;
 mod surprise;
 

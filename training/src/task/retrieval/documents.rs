@@ -210,6 +210,7 @@ mod tests {
             place: format!("here, line {number}"),
             prompt: format!("title{number} of{number}"),
             completion: format!("body{number} has seven words more or less"),
+            profile: None,
             ends: true,
         };
         (0..count).map(passage).collect()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::rouge::{rouge_l, words};
+use super::super::rouge::{rouge_1, rouge_l, words};
 use crate::data::personal::ExampleKind;
 
 /// Stars of a review: from the first to the last.
@@ -20,6 +20,8 @@ pub enum AnswerMetric {
     MacroF1,
     /// The mean distance of numbers. An answer that is no number from [`STARS`] is as far away as a number can be.
     MeanAbsoluteError,
+    /// Mean ROUGE-1, the F1 of the words in common.
+    Rouge1,
     /// Mean ROUGE-L, the F1 of the longest sequence of words in common.
     RougeL,
 }
@@ -41,6 +43,7 @@ impl AnswerMetric {
             Self::Accuracy => "accuracy",
             Self::MacroF1 => "macro-F1",
             Self::MeanAbsoluteError => "mean absolute error",
+            Self::Rouge1 => "ROUGE-1",
             Self::RougeL => "ROUGE-L",
         }
     }
@@ -67,6 +70,7 @@ impl AnswerMetric {
             Self::Accuracy => mean(&|answer, said| f64::from(u8::from(same(answer, said)))),
             Self::MacroF1 => macro_f1(pairs),
             Self::MeanAbsoluteError => mean(&distance),
+            Self::Rouge1 => mean(&|answer, said| rouge_1(&words(answer), &words(said))),
             Self::RougeL => mean(&|answer, said| rouge_l(&words(answer), &words(said))),
         })
     }

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use crossburn_models::decoder::{Adapter, Decoder, next_token_loss};
-use crossburn_noise::{Philox, path_hash};
 
 use super::super::LanguageModelling;
+use super::super::shuffled::ShuffledTexts;
 use super::super::stored_prompts::{finite_loss, resting};
 use crate::task::Task;
 use crate::{OptimizerConfig, TrainingError};
@@ -60,18 +60,13 @@ impl AdapterTuning {
             weight_decay: 0.0,
         };
         let mut optimizer = adam.init();
-        let mut left: Vec<usize> = Vec::new();
-        let (mut epoch, mut sum, mut summed) = (0, 0.0, 0.0);
+        let mut order = ShuffledTexts::new(self.seed, texts.items());
+        let (mut sum, mut summed) = (0.0, 0.0);
         for step in 0..self.steps {
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }
-            if left.is_empty() {
-                let order = Philox::new(self.seed ^ path_hash("order of personal texts"), epoch);
-                left = order.permutation(texts.items());
-                epoch += 1;
-            }
-            let items = left.split_off(left.len().saturating_sub(self.batch));
+            let items = order.next(self.batch);
             let rows = texts.batch(&items, device)?;
             let tokens = rows.tokens.iter().map(|token| i64::from(*token)).collect();
             let tokens = TensorData::new::<i64, _>(tokens, [items.len(), rows.places]);

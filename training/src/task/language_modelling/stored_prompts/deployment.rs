@@ -1,21 +1,15 @@
 //! Prompts on a chip: fetched by a search in its arrays, and read from them.
 
-use burn::tensor::Device;
 use crossburn_hardware::HardwareError;
 use crossburn_hardware::search::{
     EntryId, Hit, ProgrammedStore, QuantizedQueries, SearchConfig, SearchScale, VectorStore,
 };
-use crossburn_models::decoder::Decoder;
 use crossburn_noise::{ChipSeed, path_hash};
 use serde::{Deserialize, Serialize};
 
-use super::super::{LanguageModelling, surprise};
-use super::Prompts;
 use super::mitigation::{Compensation, Line};
-use super::tuning::{predictions, rows_of};
 use crate::TrainingError;
-use crate::task::{Task, require_finite};
-use crate::weight_gradients::values;
+use crate::task::require_finite;
 
 /// What a query is compared with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -221,29 +215,6 @@ fn in_order(found: Vec<Vec<Hit>>) -> Vec<Vec<f32>> {
         hits.into_iter().map(|hit| hit.score).collect()
     };
     found.into_iter().map(scores).collect()
-}
-
-/// Whether the network says all labelled tokens of each text right, text `i` after the prompt `of_text[i]` of `prompts`.
-///
-/// # Errors
-/// [`TrainingError::Data`] for texts without a prompt, [`TrainingError::NotFinite`] for outputs that are no numbers.
-pub fn answered(
-    (network, device): (&Decoder, &Device),
-    prompts: &Prompts,
-    texts: &LanguageModelling,
-    of_text: &[usize],
-) -> Result<Vec<bool>, TrainingError> {
-    let rows = rows_of(texts, of_text, prompts.count(), device)?;
-    let found = predictions(network, prompts.tensor(device), &rows, of_text);
-    let vocabulary = found.logits.dims()[1];
-    let logits = values(found.logits)?;
-    let mut right = vec![true; texts.items()];
-    let labelled = rows.labelled_items().zip(&found.targets);
-    for (row, (item, target)) in logits.chunks(vocabulary).zip(labelled) {
-        require_finite(row, vocabulary).map_err(|error| error.at_item(item))?;
-        right[item] &= surprise(row, *target as usize).1;
-    }
-    Ok(right)
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod deployment;
 mod mitigation;
 mod prompts;
 mod representatives;
+mod scores;
 mod shape;
 mod tuning;
 
@@ -28,12 +29,13 @@ use crate::TrainingError;
 
 pub use clusters::{Clusters, clusters, k_means, silhouette};
 pub use coder::{CodeSizes, CoderTraining, PromptCoder};
-pub use deployment::{KeyForm, PromptChip, PromptStore, answered};
+pub use deployment::{KeyForm, PromptChip, PromptStore};
 pub use mitigation::{Compensation, Line, sensitivities_of_codes, verified};
 pub use prompts::Prompts;
-pub use representatives::{Representative, representatives};
+pub use representatives::{Representative, representative, representatives};
+pub use scores::{TextScore, answered, scored};
 pub use shape::EmbeddedTexts;
-pub use tuning::{PromptTuning, Stored};
+pub use tuning::{PromptTuning, Stored, TextBatch};
 
 /// A copy of `module` on a device with autodiff that takes no gradient. Every thread needs one of its own: graphs of one tensor wait for each
 /// other.

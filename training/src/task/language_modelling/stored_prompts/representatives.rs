@@ -45,20 +45,35 @@ pub fn representatives(
     }
     let found = clusters(points, MOST.min(points.len() / OF_A_GROUP), seed);
     let groups = found.members().into_iter().zip(&found.centroids);
-    let of_group = |(members, centroid): (Vec<usize>, &Vec<f64>)| {
-        let mut best = (f64::NEG_INFINITY, 0);
-        for member in &members {
-            let cosine = cosine(&points[*member], centroid);
-            if cosine > best.0 {
-                best = (cosine, *member);
-            }
-        }
-        Representative {
-            text: best.1,
-            members,
-        }
+    let of_group = |(members, centroid): (Vec<usize>, &Vec<f64>)| Representative {
+        text: nearest(points, members.iter().copied(), centroid),
+        members,
     };
     Ok(groups.map(of_group).collect())
+}
+
+/// The text that stands for a group that is known: the one whose embedding has the highest cosine to the mean of all `points`, the first of
+/// equal ones; `None` of no text.
+pub fn representative(points: &[Vec<f64>]) -> Option<usize> {
+    let mut sum = vec![0.0; points.first()?.len()];
+    for point in points {
+        for (sum, value) in sum.iter_mut().zip(point) {
+            *sum += value;
+        }
+    }
+    Some(nearest(points, 0..points.len(), &sum))
+}
+
+/// The one of `members` with the highest cosine to `direction`, the first of equal ones.
+fn nearest(points: &[Vec<f64>], members: impl Iterator<Item = usize>, direction: &[f64]) -> usize {
+    let mut best = (f64::NEG_INFINITY, 0);
+    for member in members {
+        let cosine = cosine(&points[member], direction);
+        if cosine > best.0 {
+            best = (cosine, member);
+        }
+    }
+    best.1
 }
 
 /// 0 where one of the two is zero.

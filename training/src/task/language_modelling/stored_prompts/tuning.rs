@@ -10,6 +10,7 @@ use crossburn_models::decoder::Decoder;
 use crossburn_noise::{ChipSeed, Variation};
 use serde::{Deserialize, Serialize};
 
+use super::super::shuffled::ShuffledTexts;
 use super::super::{LanguageModelling, Rows};
 use super::coder::as_stored;
 use super::{PromptCoder, Prompts, finite_loss, resting};
@@ -21,13 +22,26 @@ use crate::{OptimizerConfig, TrainingError};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PromptTuning {
-    /// Steps of Adam, each on all texts of all prompts.
+    /// Steps of Adam.
     pub steps: u64,
+    /// Texts of a step; all texts of all prompts where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<TextBatch>,
     /// Learning rate of the first step; it falls to 0 along half a cosine.
     pub learning_rate: f64,
     /// β of the penalty `β mean ||P Pᵀ - I||²` of the virtual tokens of a prompt, as CorrectNet-style training has it; 0 for none.
     #[serde(default)]
     pub orthogonality: f64,
+}
+
+/// Some texts for every step of a tuning, in an order that is drawn anew for every pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TextBatch {
+    /// Texts of a step, above 0; the last step of a pass may have fewer.
+    pub texts: usize,
+    /// Key of the orders.
+    pub seed: u64,
 }
 
 /// How a prompt is read in the end, which it is tuned through.
@@ -65,8 +79,8 @@ impl PromptTuning {
     /// passes the deviation straight through, and the coder rests.
     ///
     /// # Errors
-    /// [`TrainingError::Data`] for a text without a number of a prompt, or with one that is not there; [`TrainingError::Diverged`] for a loss
-    /// that is not finite.
+    /// [`TrainingError::Data`] for a text without a number of a prompt, or with one that is not there; [`TrainingError::Setting`] for a batch
+    /// of no texts; [`TrainingError::Diverged`] for a loss that is not finite.
     ///
     /// # Source
     /// Lester et al. 2021 (arXiv 2104.08691) for prompt tuning; NVCiM-PT (arXiv 2411.08244) for the noise. That the coder is passed in
@@ -79,7 +93,11 @@ impl PromptTuning {
         stored: Option<Stored<'_>>,
         stop: &AtomicBool,
     ) -> Result<Option<Prompts>, TrainingError> {
-        let rows = rows_of(texts, of_text, start.count(), device)?;
+        check_prompts(texts, of_text, start.count())?;
+        if self.batch.is_some_and(|batch| batch.texts == 0) {
+            return Err(TrainingError::setting("batch.texts", 0, "a number above 0"));
+        }
+        let mut order = ShuffledTexts::new(self.batch.map_or(0, |batch| batch.seed), texts.items());
         let network = resting(network);
         let mut tokens = VirtualTokens {
             prompts: Param::from_tensor(start.tensor(device)),
@@ -98,7 +116,13 @@ impl PromptTuning {
                 Some(stored) => stored.as_read(prompts.clone(), step),
                 None => prompts.clone(),
             };
-            let mut loss = loss(&network, read, texts, &rows, of_text);
+            let items = match self.batch {
+                Some(batch) => order.next(batch.texts),
+                None => (0..texts.items()).collect(),
+            };
+            let rows = texts.batch(&items, device)?;
+            let of_rows: Vec<usize> = items.iter().map(|item| of_text[*item]).collect();
+            let mut loss = loss(&network, read, texts, &rows, &of_rows);
             if self.orthogonality > 0.0 {
                 loss = loss + orthogonality(prompts) * self.orthogonality;
             }
@@ -120,6 +144,17 @@ pub(super) fn rows_of(
     prompts: usize,
     device: &Device,
 ) -> Result<Rows, TrainingError> {
+    check_prompts(texts, of_text, prompts)?;
+    let all: Vec<usize> = (0..texts.items()).collect();
+    texts.batch(&all, device)
+}
+
+/// Refuses texts without a number of one of `prompts` prompts.
+pub(super) fn check_prompts(
+    texts: &LanguageModelling,
+    of_text: &[usize],
+    prompts: usize,
+) -> Result<(), TrainingError> {
     let wrong = |problem: String| {
         Err(TrainingError::data(
             "the texts that prompts are tuned on",
@@ -136,8 +171,7 @@ pub(super) fn rows_of(
     if let Some(other) = of_text.iter().find(|prompt| **prompt >= prompts) {
         return wrong(format!("there is no prompt {other} among {prompts}"));
     }
-    let all: Vec<usize> = (0..texts.items()).collect();
-    texts.batch(&all, device)
+    Ok(())
 }
 
 /// What the network says of the texts, each after its prompt of `prompts`, `[prompts, tokens, width]`.
@@ -271,6 +305,7 @@ mod tests {
         let noise = Variation::from(Distribution::gaussian(0.05));
         let tuning = PromptTuning {
             steps: 300,
+            batch: None,
             learning_rate: 0.1,
             orthogonality: 1e-3,
         };
@@ -305,6 +340,23 @@ mod tests {
             );
             assert!(tune(&[0, 1]).is_err());
         }
+        // With two of the three texts in a step and one in the next.
+        let in_batches = |texts_of_step| {
+            let batch = TextBatch {
+                texts: texts_of_step,
+                seed: 1,
+            };
+            let tuning = PromptTuning {
+                batch: Some(batch),
+                ..tuning
+            };
+            let texts = (&texts, &OF_TEXT[..]);
+            tuning.tune((&network, &device), &start, texts, None, &stop)
+        };
+        let tuned = in_batches(2).unwrap().unwrap();
+        assert!(judged(&network, None, &tuned, &OF_TEXT) < same_of_all);
+        let message = in_batches(0).unwrap_err().to_string();
+        assert!(message.contains("batch.texts"), "{message}");
     }
 
     /// The first step of Adam moves every number by the rate, against the sign of its gradient.
@@ -317,6 +369,7 @@ mod tests {
         let (texts, start) = (texts(), start());
         let tuning = PromptTuning {
             steps: 1,
+            batch: None,
             learning_rate: RATE,
             orthogonality: 0.0,
         };
