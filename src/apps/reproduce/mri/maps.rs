@@ -55,6 +55,9 @@ fn ratio(name: &str, samples: &Samples) -> Result<f64> {
     }
 }
 
+/// Gives the slices of a batch back, of which the items are known. The number is 0 for the validation part and 1 for the test part.
+pub(super) type Restore<'a> = dyn Fn(&Slices, &[usize], usize) -> Result<Tensor<4>> + 'a;
+
 /// What is given back of the slices of each task, whose items are the same, as maps of each.
 pub(super) fn maps(
     tasks: &[LesionDetection],
@@ -115,11 +118,7 @@ impl Judged<'_> {
     }
 
     /// Numbers of the second of `parts`, with thresholds from the first, where `given` gives the slices of a batch of either part back.
-    pub(super) fn found(
-        &self,
-        parts: [&Arc<Samples>; 2],
-        given: &dyn Fn(&Slices, &[usize], usize) -> Result<Tensor<4>>,
-    ) -> Result<Found> {
+    pub(super) fn found(&self, parts: [&Arc<Samples>; 2], given: &Restore<'_>) -> Result<Found> {
         let [validation, test] = parts;
         let shares = self.maps.iter().map(|(_, share)| *share);
         let tasks = self.tasks(validation, shares.clone().map(|share| (share, None)))?;

@@ -132,7 +132,7 @@ mod tests {
         let source: DataSource = text.parse().unwrap();
         let taken = Bounds::USUAL.taken(&source, 1).unwrap();
         assert_eq!((taken.learn.len(), taken.test.len()), (600, 600));
-        assert_eq!(taken.stores, [0..600]);
+        assert!(matches!(&taken.stores[..], [all] if *all == (0..600)));
         let taken = Bounds::QUICK.taken(&source, 1).unwrap();
         assert_eq!((taken.learn.len(), taken.test.len()), (60, 40));
         let (_folder, text) = written(990, |_| "one".to_string());
@@ -177,7 +177,7 @@ mod tests {
         };
         assert!(named(&stores[0], "large") && named(&stores[1], "small"));
         // No profile is cut below its least.
-        assert_eq!(up_to(119).1, [0..100]);
+        assert!(matches!(&up_to(119).1[..], [all] if *all == (0..100)));
         assert_eq!(up_to(120).1, [0..100, 100..120]);
     }
 }

@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use burn::tensor::Tensor;
 use crossburn_checkpoints::{load_weights, save_weights};
 use crossburn_models::{
     ModelConfig, UNet, UNetConfig, UNetNorm, VariationalAutoencoderConfig, initialize,
@@ -23,7 +22,7 @@ use self::arms::{FQ, Given, PatientsArm};
 use super::super::cells::{Cell, Cells};
 use super::super::{Experiment, Extent, Place, training_name};
 use super::learned::{learned, restored};
-use super::maps::{BATCH, Judged, MAPS, OWN, PREVALENCE, RATIO, auprc, dice};
+use super::maps::{BATCH, Judged, MAPS, OWN, PREVALENCE, RATIO, Restore, auprc, dice};
 use crate::apps::study::{self, StudyObserver};
 use crate::report::{Claim, ReproductionColumn};
 
@@ -215,9 +214,6 @@ fn prepared(source: &DataSource, reversed: bool) -> Result<DataSource> {
     Ok(source.with_options(&options)?)
 }
 
-/// What gives the slices of a batch back.
-type Restore = Box<dyn Fn(&Slices, &[usize], usize) -> Result<Tensor<4>>>;
-
 impl Experiment for PatientsPaper {
     const NAME: &'static str = "mri";
     type Arm = PatientsArm;
@@ -297,7 +293,7 @@ impl Experiment for PatientsPaper {
         let (seeded, of) = ((name.as_str(), seed), (&config, &self.training));
         let parts = [&learn, &validation];
         let kept = place.trained(FQ, seed).join("weights.safetensors");
-        let (restore, backward): (Restore, u64) = match arm.given {
+        let (restore, backward): (Box<Restore<'static>>, u64) = match arm.given {
             Given::Patches { .. } => {
                 let network = self.network.init(&device);
                 let Some(learned) = learned(network, seeded, of, parts, place, observer)? else {

@@ -175,11 +175,11 @@ impl Judge<'_> {
         let (network, device) = self.network;
         // The first questions of every profile, with those that follow one prompt side by side.
         let mut alike: BTreeMap<Option<usize>, Vec<usize>> = BTreeMap::new();
-        for question in 0..self.scene.references.len() {
-            if question % self.paper.questions < self.paper.answered {
-                let prompt = prompts.map(|_| fetched[question]);
-                alike.entry(prompt).or_default().push(question);
-            }
+        let all = 0..self.scene.references.len();
+        for question in all.filter(|question| question % self.paper.questions < self.paper.answered)
+        {
+            let prompt = prompts.map(|_| fetched[question]);
+            alike.entry(prompt).or_default().push(question);
         }
         for (prompt, asked) in alike {
             let adapter = prompts.zip(prompt).map(|(prompts, prompt)| {
