@@ -45,6 +45,20 @@ pub(crate) fn inferences_per_second(rate: Hertz) -> String {
     format!("{} inferences/s", grouped(three_digits(rate.get())))
 }
 
+/// A power of ten, such as 10⁻³, for the ticks of an axis in decades.
+pub(crate) fn power_of_ten(power: i32) -> String {
+    const DIGITS: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
+    let raised = power
+        .to_string()
+        .chars()
+        .map(|digit| match digit.to_digit(10) {
+            Some(digit) => DIGITS[digit as usize],
+            None => '⁻',
+        })
+        .collect::<String>();
+    format!("10{raised}")
+}
+
 /// A count with its thousands apart.
 pub(crate) fn count(value: u64) -> String {
     let digits = value.to_string();
@@ -74,6 +88,13 @@ pub(crate) fn share(fraction: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn powers_of_ten_are_raised() {
+        assert_eq!(power_of_ten(6), "10⁶");
+        assert_eq!(power_of_ten(0), "10⁰");
+        assert_eq!(power_of_ten(-12), "10⁻¹²");
+    }
 
     #[test]
     fn three_digits_and_a_unit_are_shown() {

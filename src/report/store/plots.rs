@@ -1,9 +1,9 @@
 //! What a search costs, by the number of stored vectors.
 
-use crossburn_hardware::units::{Joule, Second, SquareMillimetre};
+use crossburn_hardware::units::{Joule, Second};
 
 use super::document::{StoreReport, StoreSize, scan_of};
-use crate::report::draw::quantity::{Shown, count};
+use crate::report::draw::quantity::{Shown, count, power_of_ten};
 use crate::report::draw::{Axis, Drawing, Layer, Plot};
 
 /// The file stems of the plots.
@@ -32,7 +32,7 @@ pub(super) fn plots(store: &StoreReport) -> Vec<Drawing> {
         .collect();
     let beside = beside(&latency.1, &scans);
     let [latency_id, energy_id, area_id] = PLOTS;
-    let plot = |id, what: &str, meaning, curves, name: &dyn Fn(f64) -> String| {
+    let plot = |id, what: &str, meaning, curves, name: &dyn Fn(i32) -> String| {
         plot(store, (id, what), meaning, curves, name)
     };
     vec![
@@ -43,21 +43,21 @@ pub(super) fn plots(store: &StoreReport) -> Vec<Drawing> {
                 "All arrays take a query at once, so their time hardly depends on the number of vectors; a processor reads every vector.{beside} The model leaves out the choice of the best entries."
             ),
             vec![latency, ("scan on this processor, measured", scans)],
-            &|value| Second::new(value).shown(),
+            &|power| Second::new(10f64.powi(power)).shown(),
         ),
         plot(
             energy_id,
             "Energy",
             "Every array works for every query, so energy grows with the number of arrays. The energy of the processor is not measured.".to_string(),
             vec![of_arrays(|size| size.query_energy.get())],
-            &|value| Joule::new(value).shown(),
+            &|power| Joule::new(10f64.powi(power)).shown(),
         ),
         plot(
             area_id,
             "Area",
             "The area is what the short time is paid with: each array has its own converters. A processor keeps vectors in memory instead.".to_string(),
             vec![of_arrays(|size| size.area.get())],
-            &|value| SquareMillimetre::new(value).shown(),
+            &power_of_ten,
         ),
     ]
 }
@@ -82,18 +82,17 @@ fn beside(latency: &[(f64, f64)], scans: &[(f64, f64)]) -> String {
     }
 }
 
-/// Curves over the number of vectors, both in decades. `name` writes a power of ten of the vertical axis.
+/// Curves over the number of vectors, both in decades. `name` writes the power of ten of a tick of the vertical axis.
 fn plot(
     store: &StoreReport,
     (id, what): (&'static str, &str),
     meaning: String,
     curves: Vec<Curve>,
-    name: &dyn Fn(f64) -> String,
+    name: &dyn Fn(i32) -> String,
 ) -> Drawing {
-    let power = |power: i32| 10f64.powi(power);
     let all = || curves.iter().flat_map(|(_, points)| points);
     let label = match id {
-        "cost-area" => "Area of all arrays".to_string(),
+        "cost-area" => "Area of all arrays (mm²)".to_string(),
         _ => format!("{what} of a search"),
     };
     let plot = Plot {
@@ -105,10 +104,12 @@ fn plot(
         ),
         description: format!("{label} over the number of stored vectors, on logarithmic axes."),
         meaning,
-        x: Axis::decades("Stored vectors", all().map(|(vectors, _)| *vectors), |p| {
-            count(power(p) as u64)
-        }),
-        y: Axis::decades(&label, all().map(|(_, value)| *value), |p| name(power(p))),
+        x: Axis::decades(
+            "Stored vectors",
+            all().map(|(vectors, _)| *vectors),
+            power_of_ten,
+        ),
+        y: Axis::decades(&label, all().map(|(_, value)| *value), name),
         layers: curves
             .iter()
             .enumerate()
