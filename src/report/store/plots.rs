@@ -55,7 +55,7 @@ pub(super) fn plots(store: &StoreReport) -> Vec<Drawing> {
         plot(
             area_id,
             "Area",
-            "The area is what the short time is paid with: each array has its own converters. A processor keeps vectors in memory instead.".to_string(),
+            "The short time costs area, because each array has its own converters. A processor keeps vectors in memory instead.".to_string(),
             vec![of_arrays(|size| size.area.get())],
             &power_of_ten,
         ),
@@ -72,11 +72,12 @@ fn beside(latency: &[(f64, f64)], scans: &[(f64, f64)]) -> String {
     let vectors = count(*vectors as u64);
     match times {
         1.0.. => format!(
-            " With {vectors} vectors the scan takes {times:.0} times as long as the arrays."
+            " With {vectors} vectors the scan takes {} times as long as the arrays.",
+            count(times.round() as u64)
         ),
         0.0..1.0 => format!(
-            " With {vectors} vectors the arrays take {:.0} times as long as the scan.",
-            1.0 / times
+            " With {vectors} vectors the arrays take {} times as long as the scan.",
+            count((1.0 / times).round() as u64)
         ),
         _ => String::new(),
     }
