@@ -34,7 +34,7 @@ impl Classifier for Net {
 
 /// Data of yours: rows of two numbers, and whether they lie in a ring.
 fn data(rows: usize) -> Samples {
-    let number = |i: usize| ((i * i) as f32 * 0.618).fract() * 2.0 - 1.0;
+    let number = |i: usize| (((i * i) as f64 * 0.618_034).fract() * 2.0 - 1.0) as f32;
     let values: Vec<f32> = (1..=2 * rows).map(number).collect();
     let inside = |row: &[f32]| u16::from((0.3..0.8).contains(&row[0].hypot(row[1])));
     Samples {

@@ -15,7 +15,7 @@ use crate::apps::study;
 ///
 /// Works offline, on drawn digits. The same LeNet is trained without noise, with Gaussian noise and with right-censored noise, each noise
 /// with two strengths, of which chips on the validation images choose one. Each result is then judged on a population of chips. This takes one
-/// to one and a half minutes on two cores, and 15 seconds with --quick, which takes the strengths as chosen.
+/// minute on two cores, and 15 seconds with --quick, which takes the strengths as chosen.
 ///
 /// Example: crossburn demo --quick --out runs/first
 #[derive(Debug, Args)]
