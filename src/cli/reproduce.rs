@@ -24,7 +24,7 @@ use crate::apps::reproduce::{
 /// Intervals are 95 % intervals over seeds, of differences between variants of one seed.
 ///
 /// How long it takes on two cores: kpp or worst-case with three seeds, 15 minutes on digits and 30 minutes on MNIST; ecg with five seeds,
-/// nine minutes; mri with one seed, more than 15 minutes. lcda compares searches for designs: by a formula, in seconds, or with --data
+/// nine minutes; mri with one seed, 14 minutes of processor time. lcda compares searches for designs: by a formula, in seconds, or with --data
 /// digits by trainings. fl-nas compares searches for fair and small networks. Ctrl-C keeps the finished trainings; --resume goes on, also with more --seeds.
 ///
 /// Example: crossburn reproduce kpp --seeds 3
