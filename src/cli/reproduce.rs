@@ -236,6 +236,7 @@ impl Reproduce {
             device: &run.device,
             lanes: run.lanes,
             stop: &run.stop,
+            settings: reproduce::settings(experiment)?,
         };
         let results = reproduce::run(experiment, seeds, &place, &Follower::new(&run))?;
         if results.is_none() && !holds_kept(&run.out, &["cells"]) {

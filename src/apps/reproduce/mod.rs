@@ -34,6 +34,7 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
 use burn::tensor::Device;
+use crossburn_noise::path_hash;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -101,6 +102,8 @@ pub(crate) struct Place<'a> {
     /// Number of trainings at a time.
     pub(crate) lanes: usize,
     pub(crate) stop: &'a AtomicBool,
+    /// [`settings`] of the experiment: what was trained with others in the same folder is not taken.
+    pub(crate) settings: Value,
 }
 
 impl Place<'_> {
@@ -110,7 +113,9 @@ impl Place<'_> {
 
     /// The folder for the checkpoint of a training from which others start.
     fn trained(&self, arm: &str, seed: u64) -> PathBuf {
-        self.folder.join("trained").join(format!("{arm}-{seed}"))
+        let settings = path_hash(&self.settings.to_string());
+        let trained = self.folder.join("trained").join(format!("{settings:016x}"));
+        trained.join(format!("{arm}-{seed}"))
     }
 }
 
@@ -119,13 +124,22 @@ fn training_name(arm: &impl Arm, seed: u64) -> String {
     format!("{}, seed {seed}", arm.name())
 }
 
-/// The settings of `experiment` with `seeds` seeds, in the form of its document.
+/// The settings of `experiment` that finished cells depend on. It may be continued with more seeds, which are not among them.
 ///
 /// # Errors
 /// Settings without a form in JSON.
+pub(crate) fn settings<E: Experiment>(experiment: &E) -> Result<Value> {
+    let mut settings = experiment.config()?;
+    settings["arms"] = study::json(&experiment.arms())?;
+    Ok(settings)
+}
+
+/// The settings of `experiment` with `seeds` seeds, in the form of its document.
+///
+/// # Errors
+/// Those of [`settings`].
 pub(crate) fn config<E: Experiment>(experiment: &E, seeds: u64) -> Result<Value> {
-    let mut config = experiment.config()?;
-    config["arms"] = study::json(&experiment.arms())?;
+    let mut config = settings(experiment)?;
     config["seeds"] = json!(seeds);
     Ok(config)
 }
@@ -142,9 +156,7 @@ pub(crate) fn run<E: Experiment>(
 ) -> Result<Option<Reproduction>> {
     let mut clock = Clock::new();
     let config = config(experiment, seeds)?;
-    let mut of = config.clone();
-    // An experiment may be resumed with more seeds.
-    of["seeds"].take();
+    let of = place.settings.clone();
     let store = Mutex::new(Store::open(place.folder, of, place.resume)?);
     let store = || store.lock().unwrap_or_else(PoisonError::into_inner);
     let arms = experiment.arms();

@@ -72,6 +72,16 @@ pub struct ReproductionColumn {
     pub metric: Metric,
 }
 
+impl ReproductionColumn {
+    /// A column with the name of its metric.
+    pub fn of(metric: Metric) -> Self {
+        Self {
+            name: metric.name.to_string(),
+            metric,
+        }
+    }
+}
+
 /// One way of training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

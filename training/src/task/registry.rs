@@ -315,17 +315,20 @@ impl Recipe {
         self.build_of(None, device, work)
     }
 
-    /// The same as [`build`](Self::build) for a network of a known type, to which initial weights are still to be given. The work is compiled for this
-    /// network alone, where `build` compiles it for every network and task.
+    /// Hands `network`, which gets initial weights from the seed, to `work` with the task `classification`. The network must be what `self.model`
+    /// describes. The work is compiled for this network and this task alone, where [`build`](Self::build) compiles it for all.
     ///
     /// # Errors
-    /// Those of [`build`](Self::build).
+    /// [`TrainingError::TaskModel`] for another task, [`TrainingError::Arrays`] for a path at which the network has no weight.
     pub fn build_known<C: Classifier, W: WithTask>(
         &self,
         network: C,
         device: &Device,
         work: W,
     ) -> Result<W::Output, TrainingError> {
+        let TaskConfig::Classification {} = self.task else {
+            return Err(self.task.other(self.model.name(), Family::Classifier));
+        };
         let bind = Bind {
             recipe: self,
             device,

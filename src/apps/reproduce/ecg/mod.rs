@@ -344,11 +344,7 @@ impl Experiment for EcgPaper {
             Metric::from_zero(ENERGY),
             Metric::share(EXACT),
         ]);
-        let column = |metric: Metric| ReproductionColumn {
-            name: metric.name.to_string(),
-            metric,
-        };
-        metrics.map(column).collect()
+        metrics.map(ReproductionColumn::of).collect()
     }
 
     fn arms(&self) -> Vec<EcgArm> {

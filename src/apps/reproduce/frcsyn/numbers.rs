@@ -57,15 +57,12 @@ const ENDS: usize = 2;
 
 /// A column of shares.
 pub(super) fn column(name: String, better: Better) -> ReproductionColumn {
-    ReproductionColumn {
-        metric: Metric {
-            // TO of accuracies close to chance, and drops that are gains, are below 0.
-            low: Some(-1.0),
-            better,
-            ..Metric::share(name.clone())
-        },
-        name,
-    }
+    ReproductionColumn::of(Metric {
+        // TO of accuracies close to chance, and drops that are gains, are below 0.
+        low: Some(-1.0),
+        better,
+        ..Metric::share(name)
+    })
 }
 
 /// The columns of the table.

@@ -41,7 +41,7 @@ pub(super) fn pixels_of(samples: &Samples) -> Result<&[f32]> {
 }
 
 /// How much brighter or darker the lesions of `samples` are than healthy brain: the larger mean over the smaller one. `name` is for messages.
-fn ratio(name: &str, samples: &Samples) -> Result<f64> {
+pub(super) fn ratio(name: &str, samples: &Samples) -> Result<f64> {
     let masks = samples.masks.as_ref().context("slices have no masks")?;
     let mut means = Means::default();
     means.add(pixels_of(samples)?, &masks.brain, &masks.lesion);
@@ -55,7 +55,7 @@ fn ratio(name: &str, samples: &Samples) -> Result<f64> {
     }
 }
 
-/// Gives the slices of a batch back, of which the items are known. The number is 0 for the validation part and 1 for the test part.
+/// Reconstructs the slices of a batch, whose items are known. The number is 0 for the validation part and 1 for the test part.
 pub(super) type Restore<'a> = dyn Fn(&Slices, &[usize], usize) -> Result<Tensor<4>> + 'a;
 
 /// What is given back of the slices of each task, whose items are the same, as maps of each.

@@ -217,15 +217,8 @@ impl Experiment for MriPaper {
         let chips = chips.flat_map(|deviation| CHIP_MAPS.map(|(map, _)| on_chips(map, deviation)));
         let shares = maps().map(auprc).chain(maps().map(dice)).chain(chips);
         let shares = shares.chain([PREVALENCE.to_string()]);
-        let columns = shares.map(|name| ReproductionColumn {
-            metric: Metric::share(name.clone()),
-            name,
-        });
-        let ratio = ReproductionColumn {
-            name: RATIO.to_string(),
-            metric: Metric::from_zero(RATIO),
-        };
-        columns.chain([ratio]).collect()
+        let metrics = shares.map(Metric::share).chain([Metric::from_zero(RATIO)]);
+        metrics.map(ReproductionColumn::of).collect()
     }
 
     fn arms(&self) -> Vec<MriArm> {

@@ -39,15 +39,8 @@ pub(super) fn columns() -> Vec<ReproductionColumn> {
     let sigmas = || std::iter::once(0.0).chain(SIGMAS);
     let names = sigmas().map(answers).chain(sigmas().map(hits));
     let names = names.chain(CELLS.map(|(cell, _)| on_cell(cell)));
-    let column = |name: String| ReproductionColumn {
-        metric: Metric::share(name.clone()),
-        name,
-    };
-    let faster = ReproductionColumn {
-        metric: Metric::from_zero(FASTER),
-        name: FASTER.to_string(),
-    };
-    names.map(column).chain([faster]).collect()
+    let metrics = names.map(Metric::share).chain([Metric::from_zero(FASTER)]);
+    metrics.map(ReproductionColumn::of).collect()
 }
 
 /// The numbers of one method: its columns, and which prompts were fetched.

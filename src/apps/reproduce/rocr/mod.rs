@@ -226,19 +226,13 @@ impl Experiment for RocrPaper {
         let shares = [IDEAL, IDEAL_OF_FIVE].map(str::to_string).into_iter();
         let shares = shares.chain(usual).chain(devices);
         let shares = shares.chain([RECALL_OF_FIVE, SAME, LOST, CELLS, EXACT].map(str::to_string));
-        let columns = shares.map(|name| ReproductionColumn {
-            metric: Metric::share(name.clone()),
-            name,
-        });
-        let lead = ReproductionColumn {
-            name: SNR.to_string(),
-            metric: Metric {
-                better: Better::Higher,
-                low: None,
-                ..Metric::from_zero(SNR)
-            },
+        let lead = Metric {
+            better: Better::Higher,
+            low: None,
+            ..Metric::from_zero(SNR)
         };
-        columns.chain([lead]).collect()
+        let metrics = shares.map(Metric::share).chain([lead]);
+        metrics.map(ReproductionColumn::of).collect()
     }
 
     fn arms(&self) -> Vec<RocrArm> {

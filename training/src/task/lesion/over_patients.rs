@@ -1,4 +1,4 @@
-//! How sure numbers of a few patients are: the same numbers of patients drawn again.
+//! Bootstrap intervals over patients: the same numbers of patients drawn again.
 
 use std::collections::BTreeMap;
 

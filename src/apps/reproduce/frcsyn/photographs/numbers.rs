@@ -37,10 +37,8 @@ pub(super) fn columns() -> Vec<ReproductionColumn> {
     let lower = [SD, FNMR].map(|name| column(name.to_string(), Better::Lower));
     let chips = [avg_on_chips(), to_on_chips(SIGMA)];
     let chips = chips.map(|name| column(name, Better::Higher));
-    let counts = [PAIRS, IMAGES, PEOPLE].map(|name| ReproductionColumn {
-        name: name.to_string(),
-        metric: Metric::from_zero(name),
-    });
+    let counts = [PAIRS, IMAGES, PEOPLE].map(Metric::from_zero);
+    let counts = counts.map(ReproductionColumn::of);
     let shares = higher.into_iter().chain(lower).chain(chips);
     shares.chain(counts).collect()
 }

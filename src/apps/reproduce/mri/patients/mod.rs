@@ -4,7 +4,7 @@ mod arms;
 mod claims;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use crossburn_checkpoints::{load_weights, save_weights};
@@ -22,7 +22,7 @@ use self::arms::{FQ, Given, PatientsArm};
 use super::super::cells::{Cell, Cells};
 use super::super::{Experiment, Extent, Place, training_name};
 use super::learned::{learned, restored};
-use super::maps::{BATCH, Judged, MAPS, OWN, PREVALENCE, RATIO, Restore, auprc, dice};
+use super::maps::{BATCH, Judged, MAPS, OWN, PREVALENCE, RATIO, Restore, auprc, dice, ratio};
 use crate::apps::study::{self, StudyObserver};
 use crate::report::{Claim, ReproductionColumn};
 
@@ -48,7 +48,7 @@ fn end(number: &str, which: &str) -> String {
 /// Pan et al., arXiv 2408.08228, as for drawn brains. Networks learn from healthy slices of patients who are ill. The map with the spread of several draws
 /// is that of Behrendt et al., "Leveraging the Mahalanobis distance to enhance unsupervised brain MRI anomaly detection", MICCAI 2024, with
 /// variances alone.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct PatientsPaper {
     source: DataSource,
     /// What is done to slices before they are reversed.
@@ -70,6 +70,9 @@ pub(crate) struct PatientsPaper {
     /// Draws of the noise, and the floor of their spread.
     draws: usize,
     spread: f64,
+    /// The slices of all patients with original and with reversed intensities. Either is read once, when it is needed.
+    #[serde(skip)]
+    cohorts: Mutex<[Option<Arc<Cohort>>; 2]>,
 }
 
 impl PatientsPaper {
@@ -109,7 +112,7 @@ impl PatientsPaper {
         });
         if extent == Extent::Quick {
             ill.truncate(OF_TRIAL);
-            others.clear();
+            others.truncate(OF_TRIAL - ill.len());
         }
         let patients = ill.len() + others.len();
         let share = |of: usize| (patients * of + OF / 2) / OF;
@@ -160,11 +163,12 @@ impl PatientsPaper {
             },
             draws,
             spread: 0.05,
+            cohorts: Mutex::new([Some(Arc::new(cohort)), None]),
         })
     }
 
-    /// The patients to learn from, whom thresholds come from, and who are judged. Those who are judged are others with every seed, until all patients with
-    /// a lesion have been judged.
+    /// The patients to learn from, whom thresholds come from, and who are judged. With each seed those who are judged move on by one test set, and start again
+    /// from the first after the last patient with a lesion.
     fn patients(&self, seed: u64) -> [BTreeSet<String>; 3] {
         let count = self.ill.len();
         let first = (seed.saturating_sub(1) as usize % count) * self.test;
@@ -178,10 +182,22 @@ impl PatientsPaper {
         ]
     }
 
+    /// The slices of all patients.
+    fn cohort(&self, reversed: bool) -> Result<Arc<Cohort>> {
+        let mut cohorts = self.cohorts.lock().unwrap_or_else(PoisonError::into_inner);
+        let cohort = &mut cohorts[usize::from(reversed)];
+        if let Some(cohort) = cohort {
+            return Ok(Arc::clone(cohort));
+        }
+        let split = prepared(&self.source, reversed)?.load(0, None, None)?;
+        let read = Arc::new(Cohort::new(split)?);
+        *cohort = Some(Arc::clone(&read));
+        Ok(read)
+    }
+
     /// The slices of these patients.
     fn slices(&self, arm: &PatientsArm, seed: u64) -> Result<[Arc<Samples>; 3]> {
-        let split = prepared(&self.source, arm.reversed)?.load(0, None, None)?;
-        let cohort = Cohort::new(split)?;
+        let cohort = self.cohort(arm.reversed)?;
         let patients = self.patients(seed);
         Ok(patients.map(|patients| Arc::new(cohort.slices_of(&patients))))
     }
@@ -247,15 +263,8 @@ impl Experiment for PatientsPaper {
         });
         let shares = shares.into_iter().flatten();
         let shares = shares.chain([PREVALENCE.to_string()]);
-        let columns = shares.map(|name| ReproductionColumn {
-            metric: Metric::share(name.clone()),
-            name,
-        });
-        let ratio = ReproductionColumn {
-            name: RATIO.to_string(),
-            metric: Metric::from_zero(RATIO),
-        };
-        columns.chain([ratio]).collect()
+        let metrics = shares.map(Metric::share).chain([Metric::from_zero(RATIO)]);
+        metrics.map(ReproductionColumn::of).collect()
     }
 
     fn arms(&self) -> Vec<PatientsArm> {
@@ -289,6 +298,7 @@ impl Experiment for PatientsPaper {
             let tasks = judged.tasks(part, [(own, None)]);
             tasks.with_context(|| format!("{whose} patients of seed {seed}"))?;
         }
+        ratio(&name, &test)?;
         let device = place.device.clone().autodiff();
         let (seeded, of) = ((name.as_str(), seed), (&config, &self.training));
         let parts = [&learn, &validation];

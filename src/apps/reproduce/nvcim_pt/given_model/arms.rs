@@ -58,7 +58,7 @@ impl Arm for ModelArm {
         self.name
     }
 
-    /// The full method trains what plain search finds as well.
+    /// Noise-aware tuning with plain search reuses the prompts of the full method.
     fn starts_from_another(&self) -> bool {
         self.name == NOISE_AWARE
     }

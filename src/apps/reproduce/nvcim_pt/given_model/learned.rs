@@ -16,7 +16,7 @@ use super::{GivenModelPaper, LEARNED_FOR};
 impl GivenModelPaper {
     /// What `arm` deploys, or nothing of a method without prompts; `None` where it was stopped.
     ///
-    /// What was learned before an interruption is taken, and what another method has learned alike.
+    /// Reuses what an interrupted run, or another method with the same training, has saved.
     pub(super) fn learned(
         &self,
         arm: &ModelArm,

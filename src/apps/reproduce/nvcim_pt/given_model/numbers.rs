@@ -32,23 +32,17 @@ pub(super) fn rouge(sigma: f64) -> String {
 
 /// The columns of the table, in order.
 pub(super) fn columns() -> Vec<ReproductionColumn> {
-    let share = |name: String| ReproductionColumn {
-        metric: Metric::share(name.clone()),
-        name,
-    };
     let of_sigma = JUDGED.into_iter().flat_map(|sigma| {
-        let name = perplexity(sigma);
-        let perplexity = ReproductionColumn {
-            metric: Metric {
-                name: name.clone().into(),
-                ..LanguageMetric::Perplexity.metric()
-            },
-            name,
+        let perplexity = Metric {
+            name: perplexity(sigma).into(),
+            ..LanguageMetric::Perplexity.metric()
         };
-        [perplexity, share(accuracy(sigma)), share(rouge(sigma))]
+        let shares = [accuracy(sigma), rouge(sigma)].map(Metric::share);
+        std::iter::once(perplexity).chain(shares)
     });
-    let fetched = std::iter::once(0.0).chain(SIGMAS).map(hits).map(share);
-    of_sigma.chain(fetched).collect()
+    let fetched = std::iter::once(0.0).chain(SIGMAS).map(hits);
+    let metrics = of_sigma.chain(fetched.map(Metric::share));
+    metrics.map(ReproductionColumn::of).collect()
 }
 
 /// The claims, measured on `cells`.

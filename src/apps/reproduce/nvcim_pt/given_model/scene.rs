@@ -129,7 +129,7 @@ impl Scene {
 }
 
 impl GivenModelPaper {
-    /// The first `count` of `passages` that give something and have no more tokens than a text may have.
+    /// The first `count` of `passages` with a prompt and a completion that are not blank, and with no more tokens than a text may have.
     fn first_short<'a>(
         &self,
         passages: impl Iterator<Item = &'a Passage>,
@@ -146,8 +146,9 @@ impl GivenModelPaper {
             let given = self.tokenizer().encode(&line(&passage.prompt), false)?;
             let completion = self.tokenizer().encode(&line(&passage.completion), false)?;
             let first = opening.len() + given.len();
-            let says_nothing = passage.prompt.trim().is_empty();
-            if says_nothing || first + completion.len() > self.longest {
+            let mut parts = [&passage.prompt, &passage.completion].into_iter();
+            let is_blank = parts.any(|text| text.trim().is_empty());
+            if is_blank || first + completion.len() > self.longest {
                 continue;
             }
             found.push(Text {
