@@ -228,7 +228,7 @@ impl IndexJob<'_> {
         mut clock: Clock,
     ) -> Result<StoreReport> {
         let sizes = sizes::costs(&store.vectors)?;
-        sizes::scan(&store.vectors, &sizes, &mut clock)?;
+        sizes::scan(&store.vectors, &sizes, (&mut clock, self.stop))?;
         let questions = judged.map(|judged| {
             let chips = match judged.chips.chips() {
                 0 => None,

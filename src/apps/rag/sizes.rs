@@ -1,6 +1,7 @@
 //! What a search costs in stores of other sizes: in arrays by the cost model, and on this processor as measured.
 
 use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use crossburn_hardware::search::{QuantizedQueries, SearchConfig, VectorStore};
@@ -41,11 +42,15 @@ pub(super) fn costs(store: &VectorStore) -> Result<Vec<StoreSize>> {
 }
 
 /// Adds the time of an exact search on this processor to `clock` for each of `sizes` that is not too large: one query, after another one that
-/// warms up. Vectors are drawn; what they say does not change the time.
+/// warms up. Vectors are drawn; what they say does not change the time. `stop` leaves out the sizes that are not measured yet.
 ///
 /// # Errors
 /// Those of the search.
-pub(super) fn scan(store: &VectorStore, sizes: &[StoreSize], clock: &mut Clock) -> Result<()> {
+pub(super) fn scan(
+    store: &VectorStore,
+    sizes: &[StoreSize],
+    (clock, stop): (&mut Clock, &AtomicBool),
+) -> Result<()> {
     let dimension = store.dimension();
     let config = SearchConfig {
         capacity: None,
@@ -62,8 +67,11 @@ pub(super) fn scan(store: &VectorStore, sizes: &[StoreSize], clock: &mut Clock) 
         if vectors.saturating_mul(dimension) > MOST_NUMBERS {
             break;
         }
-        while scanned.len() < vectors {
+        while scanned.len() < vectors && !stop.load(Ordering::Relaxed) {
             scanned.extend(&block)?;
+        }
+        if stop.load(Ordering::Relaxed) {
+            break;
         }
         black_box(scanned.exact(&query, FOUND)?);
         let found = clock.time(&scan_of(size.vectors), || scanned.exact(&query, FOUND));

@@ -93,14 +93,17 @@ impl Points {
 
     /// The indices of the points on the Pareto front of the first measure and the one at `with`.
     fn front(&self, with: usize) -> Vec<usize> {
-        let pairs: Vec<[f64; 2]> = self
-            .all
-            .iter()
-            .map(|point| [point.values[0], point.values[with]])
+        self.front_of([0, with])
+    }
+
+    /// The indices of the points on the Pareto front of the measures at these places.
+    fn front_of<const N: usize>(&self, places: [usize; N]) -> Vec<usize> {
+        let points = self.all.iter();
+        let points: Vec<[f64; N]> = points
+            .map(|point| places.map(|place| point.values[place]))
             .collect();
-        let pairs: Vec<&[f64]> = pairs.iter().map(|pair| &pair[..]).collect();
-        let better = [self.measures[0].better, self.measures[with].better];
-        pareto_set(&pairs, &better)
+        let points: Vec<&[f64]> = points.iter().map(|values| &values[..]).collect();
+        pareto_set(&points, &places.map(|place| self.measures[place].better))
     }
 
     /// The indices of the points on the Pareto front of the first measure, unfairness and size; none if these are not measured.
@@ -113,14 +116,7 @@ impl Points {
         let (Some(unfair), Some(weights)) = (place("unfairness"), place("weights")) else {
             return Vec::new();
         };
-        let places = [0, unfair, weights];
-        let triples: Vec<[f64; 3]> = self
-            .all
-            .iter()
-            .map(|point| places.map(|place| point.values[place]))
-            .collect();
-        let triples: Vec<&[f64]> = triples.iter().map(|triple| &triple[..]).collect();
-        pareto_set(&triples, &places.map(|place| self.measures[place].better))
+        self.front_of([0, unfair, weights])
     }
 
     /// The points in a document: the Pareto sets of the first measure with each other one, that of quality, unfairness and size, and some of the rest.

@@ -137,7 +137,7 @@ impl SpaceFile {
         })
     }
 
-    /// The same space with these numbers of items, epochs and chips.
+    /// The same space with this seed, these numbers of items and chips, and these items to judge on.
     ///
     /// # Errors
     /// If designs of the space are not trained.

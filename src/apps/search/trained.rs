@@ -76,6 +76,11 @@ fn most_memory(asked: Option<f64>) -> Result<Option<u64>> {
     }
 }
 
+/// Trainings side by side: one on each thread.
+fn trainings_at_a_time() -> u64 {
+    rayon::current_num_threads().max(1) as u64
+}
+
 /// The judge that trains the designs of a space.
 pub(crate) struct Trained {
     config: TrainedConfig,
@@ -85,6 +90,8 @@ pub(crate) struct Trained {
     made: Once,
     /// The memory limit of a training in bytes, if the space file sets one.
     memory: Option<u64>,
+    /// Bytes that were free for each training when the search began, where the system says so.
+    free_share: Option<u64>,
     stop: Arc<AtomicBool>,
 }
 
@@ -167,6 +174,7 @@ impl Trained {
             trials,
             made: Once::default(),
             memory: most_memory(config.memory)?,
+            free_share: memory::available().map(|free| free / trainings_at_a_time()),
             stop,
         };
         trained.require_one(space)?;
@@ -242,18 +250,18 @@ impl Trained {
         }
     }
 
-    /// Ends a search without a memory limit before a training that is predicted to need more than its share of the free memory. The design is not refused,
-    /// because the free memory differs from run to run, and the results of a search must not.
+    /// Ends a search without a memory limit before a training that is predicted to need more than its share of the memory that was free when the search
+    /// began. The design is not refused, because the free memory differs from run to run, and the results of a search must not.
     fn require_free(&self, candidate: &ConvolutionalCandidate) -> Result<(), TrainingError> {
-        let trainings = rayon::current_num_threads().max(1) as u64;
         let bytes = candidate.training_bytes(self.config.training.batch);
-        match memory::available().map(|free| free / trainings) {
+        match self.free_share {
             Some(share) if self.memory.is_none() && bytes > share => Err(TrainingError::Data {
                 place: "the training of a design".to_string(),
                 problem: format!(
-                    "is predicted to take {:.1} GB of memory, and {:.1} GB are free for each of {trainings} trainings",
+                    "is predicted to take {:.1} GB of memory, and {:.1} GB were free for each of {} trainings",
                     bytes as f64 / 1e9,
-                    share as f64 / 1e9
+                    share as f64 / 1e9,
+                    trainings_at_a_time()
                 ),
                 remedy: "set memory in [evaluation], which refuses such designs, or take fewer --threads".to_string(),
             }),

@@ -117,6 +117,8 @@ fn plot(
             .flat_map(|(series, (_, points))| {
                 let points: Vec<(f64, f64)> = points
                     .iter()
+                    // An axis in decades has no place for a cost of 0.
+                    .filter(|(_, value)| *value > 0.0)
                     .map(|(vectors, value)| (vectors.log10(), value.log10()))
                     .collect();
                 [
