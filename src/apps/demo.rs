@@ -63,7 +63,7 @@ pub(crate) struct DemoMethod {
 }
 
 impl DemoConfig {
-    /// The demo in full, which chooses the strength of the noise of each method, or its quick form, with the strengths that the full form chose.
+    /// The demo in full, which chooses the strength of the noise of each method, or its quick form, with the strengths that the full form chose with seed 1.
     pub(crate) fn new(quick: bool, seed: u64) -> Result<Self> {
         let bits = crossburn_hardware::WeightBits::new(4)?;
         let (train, test, epochs, chips, sweep_chips) = if quick {
@@ -194,36 +194,25 @@ impl<O: StudyObserver> WithTask for DemoJob<'_, O> {
         let mut methods = Vec::new();
         let validation_batches = Batches::new(&validation, 128, device)?;
         let mut trained = trained.into_iter();
-        for method in &config.methods {
-            let DemoMethod { name, noises } = method;
+        for DemoMethod { name, noises } in &config.methods {
             let trained: Vec<_> = trained.by_ref().take(noises.len()).collect();
             let weights = |noise: &Variation| config.recipe(*noise).weights::<N>();
-            let mut tried = Vec::new();
-            if noises.len() > 1 {
-                let on_chip = observer.chips(name, config.choosing_chips * noises.len() as u64);
-                for (noise, trained) in noises.iter().zip(&trained) {
-                    let network = &trained.network;
-                    let evaluation =
-                        Evaluation::new(network, weights(noise), validation_batches.clone());
-                    let fab = &evaluation.varied(&config.deployment);
-                    let draw = chips_of(fab, config, config.choosing(), &*on_chip, stop);
-                    let Some(chips) =
-                        clock.time("choice", || population::draw(&evaluation, &draw))?
-                    else {
+            let tried = match noises.len() {
+                1 => Vec::new(),
+                several => {
+                    let on_chip = observer.chips(name, config.choosing_chips * several as u64);
+                    let chosen_on = (&validation_batches, &*on_chip, stop.as_ref());
+                    let tried = || tried_noises(config, noises, &trained, chosen_on);
+                    let Some(tried) = clock.time("choice", tried)? else {
                         return Ok(None);
                     };
-                    tried.push(TriedNoise {
-                        training_noise: study::json(noise)?,
-                        chips: config.choosing_chips,
-                        kpp5: chips.kpp(5.0)?,
-                    });
+                    tried
                 }
-            }
-            let kpp5 = |index: &usize| tried[*index].kpp5;
-            let best = (1..tried.len()).fold(0, |best, next| match kpp5(&next) > kpp5(&best) {
-                true => next,
-                false => best,
-            });
+            };
+            // Of equal noises the first is kept.
+            let ranked = tried.iter().enumerate().rev();
+            let best = ranked.max_by(|(_, a), (_, b)| a.kpp5.total_cmp(&b.kpp5));
+            let best = best.map_or(0, |(index, _)| index);
             let (noise, trained) = (&noises[best], &trained[best]);
             let evaluation = Evaluation::new(&trained.network, weights(noise), batches.clone());
             let clean = evaluation.clean()?;
@@ -304,6 +293,31 @@ impl<O: StudyObserver> WithTask for DemoJob<'_, O> {
             timing: clock.timing(),
         }))
     }
+}
+
+/// How the chips that choose perform on the validation items, for the network of each noise; `None` if `stop` ended it.
+fn tried_noises<N: Network, T: Learn<N>>(
+    config: &DemoConfig,
+    noises: &[Variation],
+    trained: &[Trained<N>],
+    (validation, on_chip, stop): (&Batches<T>, &(dyn Fn() + Sync), &AtomicBool),
+) -> Result<Option<Vec<TriedNoise>>> {
+    let mut tried = Vec::new();
+    for (noise, trained) in noises.iter().zip(trained) {
+        let weights = config.recipe(*noise).weights::<N>();
+        let evaluation = Evaluation::new(&trained.network, weights, validation.clone());
+        let fab = &evaluation.varied(&config.deployment);
+        let draw = chips_of(fab, config, config.choosing(), on_chip, stop);
+        let Some(chips) = population::draw(&evaluation, &draw)? else {
+            return Ok(None);
+        };
+        tried.push(TriedNoise {
+            training_noise: study::json(noise)?,
+            chips: config.choosing_chips,
+            kpp5: chips.kpp(5.0)?,
+        });
+    }
+    Ok(Some(tried))
 }
 
 /// Chips of the demo's seed.

@@ -13,9 +13,9 @@ use crate::apps::study;
 
 /// Train one network in three ways, and compare the chips of each
 ///
-/// Works offline, on drawn digits. The same LeNet is trained without noise, with Gaussian noise and with right-censored noise, each noise
-/// with two strengths, of which chips on the validation images choose one. Each result is then judged on a population of chips. This takes one
-/// minute on two cores, and 15 seconds with --quick, which takes the strengths as chosen.
+/// Works offline, on drawn digits. The same LeNet is trained without noise, with Gaussian noise and with right-censored noise. Each noise
+/// is trained with two strengths, and the one whose chips do better on the validation items is kept. Each result is then judged on a
+/// population of chips. This takes one minute on two cores, and 15 seconds with --quick, which trains one fixed strength.
 ///
 /// Example: crossburn demo --quick --out runs/first
 #[derive(Debug, Args)]

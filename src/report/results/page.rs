@@ -79,14 +79,15 @@ fn facts(results: &Results) -> Vec<(&'static str, String)> {
     let tried: Vec<String> = tried
         .map(|tried| {
             let noise = describe(&tried.training_noise);
-            format!("{noise}: {}", results.metric.digits(tried.kpp5))
+            let kpp5 = results.metric.show(tried.kpp5);
+            format!("{noise}: {kpp5} of {} chips", tried.chips)
         })
         .collect();
     if !tried.is_empty() {
         facts.push((
             "Noises tried",
             format!(
-                "each method keeps the noise with the best KPP(5) of other chips on the validation items. {}",
+                "each method keeps the noise with the best KPP(5) on the validation items, of chips that are not judged. {}",
                 tried.join("; ")
             ),
         ));
