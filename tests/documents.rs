@@ -3,7 +3,11 @@
 //! Every command is parsed by the program's own parser, so that a renamed verb or option fails here. Commands are not run. The Rust code of
 //! `README.md` and `docs/results.md` is compiled as documentation tests of `src/lib.rs`.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a failed unwrap is a failed test, and a skipped test says so"
+)]
 
 mod command;
 
@@ -91,6 +95,8 @@ impl Parts {
                 prose += &format!("{line}\n");
             }
         }
+        let marks = prose.matches('`').count();
+        assert!(marks.is_multiple_of(2), "a backtick has no other one");
         let spans = prose.split('`').skip(1).step_by(2);
         parts.spans = spans.map(str::to_string).collect();
         parts
@@ -232,6 +238,10 @@ fn the_program_parses_every_command_of_the_documents() {
     let (parser, mut parsed) = (parser(), 0);
     for (document, text) in documents() {
         for words in Parts::of(&text).commands() {
+            assert!(
+                words.iter().all(|word| !word.contains('$')),
+                "{document}: no variable has the value of {words:?}"
+            );
             let typed = std::iter::once("crossburn").chain(words.iter().map(String::as_str));
             if let Err(error) = parser.clone().try_get_matches_from(typed) {
                 panic!("{document}: crossburn {}: {error}", words.join(" "));
@@ -249,7 +259,7 @@ fn the_program_parses_every_command_of_the_documents() {
 fn sentences_name_verbs_and_options_that_there_are() {
     let parser = parser();
     let known = all_options(&parser);
-    let (mut commands, mut alone) = (0, 0);
+    let (mut commands, mut alone, mut papers) = (0, 0, 0);
     for (document, text) in documents() {
         for span in Parts::of(&text).spans {
             if let Some(rest) = span.strip_prefix("crossburn ") {
@@ -257,6 +267,13 @@ fn sentences_name_verbs_and_options_that_there_are() {
                 let unknown = unknown(&parser, &words);
                 assert_eq!(unknown, None, "{document}: `{span}`");
                 commands += 1;
+                // A paper is named by a value, and these commands are whole.
+                if words.first() == Some(&"reproduce") && words.len() > 1 && !rest.contains('…') {
+                    let typed = shell(&span).remove(0);
+                    let parsed = parser.clone().try_get_matches_from(typed);
+                    assert!(parsed.is_ok(), "{document}: `{span}`: {:?}", parsed.err());
+                    papers += 1;
+                }
             } else if let Some(name) = option(&span) {
                 let is_known = known.contains(name) || OPTIONS_OF_OTHERS.contains(&name);
                 assert!(is_known, "{document}: `{span}`");
@@ -264,7 +281,10 @@ fn sentences_name_verbs_and_options_that_there_are() {
             }
         }
     }
-    assert!(commands > 50 && alone > 100, "{commands} {alone}");
+    assert!(
+        commands > 50 && alone > 100 && papers > 10,
+        "{commands} {alone} {papers}"
+    );
 }
 
 /// The TOML in a document, block by block.
@@ -346,4 +366,33 @@ fn a_renamed_verb_or_option_is_noticed() {
     assert_eq!(first("ecg simulate --accelerator FILE"), None);
     assert_eq!(first("ecg simulat"), Some("simulat"));
     assert_eq!(first("map --acelerator FILE"), Some("--acelerator"));
+}
+
+/// Numbers that are not those of a question without an answer, such as test points that are all alike.
+#[test]
+fn the_example_of_the_readme_judges_a_network_that_learns_and_suffers() {
+    // Cargo puts tests into `deps` and examples beside it.
+    let test = std::env::current_exe().unwrap();
+    let example = test.parent().unwrap().parent().unwrap();
+    let example = example.join("examples/07_your_own_network");
+    if !example.exists() {
+        eprintln!("skipped: the examples are not built; run `cargo test` without a name");
+        return;
+    }
+    let output = std::process::Command::new(example).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let numbers: Vec<f64> = text
+        .split(|c: char| !(c.is_ascii_digit() || c == '.'))
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    // "KPP(1)" and "within 0.03" have numbers as well.
+    let [clean, one, kpp, bound, worst, programmed] = numbers[..] else {
+        panic!("{text}");
+    };
+    assert_eq!((one, bound), (1.0, 0.03), "{text}");
+    // 44 % of the points lie in the ring.
+    assert!(clean > 0.7 && clean < 1.0, "{text}");
+    assert!(kpp < clean && worst < clean, "{text}");
+    assert!(worst > 0.5 && programmed > 0.5, "{text}");
 }

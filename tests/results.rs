@@ -417,7 +417,12 @@ fn absolute_path(text: &str) -> Option<&str> {
     let mut absolute = starts.filter(|&at| {
         let before = text[..at].chars().next_back();
         let after = text[at + 1..].chars().next();
-        before.is_none_or(|c| "\"' :=,".contains(c)) && after.is_some_and(char::is_alphabetic)
+        // After `file://`, and after a line break in JSON, which is a letter.
+        let begins = ["://", "\\n", "\\t"]
+            .iter()
+            .any(|end| text[..at].ends_with(end));
+        let begins = begins || before.is_none_or(|c| "\"' :=,([{|`".contains(c));
+        begins && after.is_some_and(char::is_alphabetic)
     });
     absolute.next().map(|at| {
         let path = &text[at..];
@@ -432,6 +437,10 @@ fn paths_from_the_root_are_found() {
         Some("/home/ann/ecg?fold=0")
     );
     assert_eq!(absolute_path(r#"{"a":"--out '/x y'"}"#), Some("/x"));
+    for text in ["file:///x", "(/x", "[/x", r"line\n/x", "`/x"] {
+        assert_eq!(absolute_path(text), Some("/x"), "{text}");
+    }
+    assert_eq!(absolute_path("https://burn.dev/book"), None);
     assert_eq!(
         absolute_path(r#"{"a":"iegm:data/ecg","b":"5 nJ / row","c":"rows/s"}"#),
         None
