@@ -148,6 +148,8 @@ fn shell(script: &str) -> Vec<Vec<String>> {
         match (quote, letter) {
             (Some(open), _) if letter == open => quote = None,
             (Some(_), _) => word.get_or_insert_default().push(letter),
+            // `$'…'` is a quote in which a backslash and a letter are one sign.
+            (None, '$') if letters.peek() == Some(&'\'') => {}
             (None, '\'' | '"') => {
                 quote = Some(letter);
                 word.get_or_insert_default();

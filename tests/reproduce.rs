@@ -299,12 +299,12 @@ fn lesions_of_patients_are_found_patient_by_patient() {
     let trained = budgets.values().filter(|budget| **budget == 1.0).count();
     assert_eq!((trained, budgets[alone]), (8, 0.0));
     assert_eq!(first["claims"].as_array().unwrap().len(), 14);
-    // A trial takes the seven patients with a lesion.
+    // A trial takes twelve patients, those with a lesion first. Of nine patients two are judged and one gives thresholds.
     let data = first["data"].as_str().unwrap();
     for part in [
-        "7 patients, 7 of them with a lesion, slices of 32 x 32",
-        "4 to learn from by their healthy slices, 1 whom thresholds come from",
-        "and 2 who are judged",
+        "12 patients, 7 of them with a lesion, slices of 32 x 32",
+        "8 to learn from by their healthy slices, 1 whom thresholds come from",
+        "and 3 who are judged",
         "intensities clipped to the 1st and 99th percentile",
     ] {
         assert!(data.contains(part), "{data}");
