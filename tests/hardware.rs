@@ -287,20 +287,22 @@ fn single_layers_and_slices_have_errors_alone() {
     // Weights of four bits, of which three are magnitude.
     let narrow = rows("narrow", &["--errors-by", "slice", "--trained-bits"]);
     assert_eq!(narrow.len(), 4, "{narrow:?}");
+    // A hardware with costs stores layers in their own bits too.
+    let arguments = ["--hardware", "papers", "--trained-bits"];
+    let priced = evaluate(&folder.path().join("priced"), &arguments);
+    let values = &priced["methods"][0]["population"]["values"];
+    assert!(!values.as_array().unwrap().is_empty(), "{priced}");
     for (arguments, part) in [
         (
-            ["--hardware", "papers", "--trained-bits"].as_slice(),
-            "the cost model counts one kind of array",
-        ),
-        (
-            &[
+            [
                 "--hardware",
                 file,
                 "--cell",
                 "rram1,rram4",
                 "--errors-by",
                 "layer",
-            ],
+            ]
+            .as_slice(),
             "--errors-by takes one memory cell",
         ),
         (&["--errors-by", "layer"], "--hardware"),

@@ -780,3 +780,83 @@ fn fair_and_small_networks_are_searched_and_compared() {
         "{text}"
     );
 }
+
+#[test]
+fn cells_are_ranked_beside_a_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let header = "cell,baseline_accuracy,noisy_accuracy,analog_drift_2592000";
+    // Nothing passes the third cell.
+    let rows = [
+        "2-2-0-2-0-2,93.5,12,90",
+        "2-1-1-0-1-0,90,11,85",
+        "1-1-1-1-1-1,10,10,10",
+        "3-1-1-0-1-0,80,10,70",
+        "4-1-0-1-1-1,61,10,50.5",
+    ];
+    std::fs::write(
+        folder.join("t.csv"),
+        format!("{header}\n{}\n", rows.join("\n")),
+    )
+    .unwrap();
+    let command = "reproduce analog-nas --table t.csv --data digits --quick --json --out a";
+    let first = document(folder, command);
+    assert_eq!(budgets(&first, |_, _| false).len(), 4);
+    let of = |row: &str, column: &str| value(&first, row, column).unwrap();
+    assert_eq!(of("4-1-0-1-1-1", "table, after 30 days"), 0.505);
+    assert_eq!(of("2-2-0-2-0-2", "table, digital"), 0.935);
+    // With two channels: the stem, a convolution in each stage, two residual blocks, and eight features on ten outputs.
+    let weights = 9 * 2 + 9 * (4 + 16 + 64) + (72 + 144 + 8) + (288 + 576 + 32) + 80;
+    let found = of("2-1-1-0-1-0", "weights");
+    assert!(
+        (found - f64::from(weights) / 1000.0).abs() < 1e-9,
+        "{found}"
+    );
+    let claims = first["claims"].as_array().unwrap();
+    assert_eq!(claims.len(), 7);
+    for claim in &claims[..6] {
+        let (mean, interval) = (claim["mean"].as_f64().unwrap(), &claim["interval"]);
+        assert!((-1.0..=1.0).contains(&mean), "{claim}");
+        let [low, high] = [0, 1].map(|end| interval[end].as_f64().unwrap_or(mean));
+        assert!(-1.0 <= low && low <= high && high <= 1.0, "{claim}");
+    }
+    cells(folder, "a", |cells| {
+        let of_seed = cells["1"].as_object_mut().unwrap();
+        of_seed.remove("3-1-1-0-1-0").unwrap();
+    });
+    let again = document(folder, &format!("{command} --resume --threads 1"));
+    assert_eq!(again["rows"], first["rows"]);
+    assert_eq!(again["claims"], first["claims"]);
+    std::fs::write(folder.join("u.csv"), "cell,baseline_accuracy\n").unwrap();
+    for (arguments, part) in [
+        ("analog-nas --data digits", "name both, such as --table"),
+        ("analog-nas --table t.csv", "name both, such as --table"),
+        (
+            "kpp --table t.csv",
+            "--table t.csv is for analog-nas: leave it out",
+        ),
+        (
+            "analog-nas --table v.csv --data digits",
+            "there is no table at v.csv",
+        ),
+        (
+            "analog-nas --table u.csv --data digits",
+            "has no column `analog_drift_2592000`",
+        ),
+        (
+            "analog-nas --table t.csv --data digits",
+            "has 4 cells that a path leads through: 12 or more are needed",
+        ),
+        (
+            "analog-nas --table t.csv --data waveforms --quick",
+            "input of 1x128 pixels cannot be halved twice",
+        ),
+        (
+            "analog-nas --table t.csv --data digits --full",
+            "drop --full",
+        ),
+    ] {
+        let text = bad(folder, &format!("reproduce {arguments}"));
+        assert!(text.contains(part), "{text}");
+    }
+}

@@ -238,7 +238,7 @@ fn what_cannot_be_searched_is_named_in_one_line() {
 /// The whole table of AnalogNAS-Bench, where it is at hand.
 #[test]
 fn the_measured_cells_are_at_chance_where_no_path_leads_through() {
-    use crossburn::models::nas::{CellNetwork, CellOperation};
+    use crossburn::models::nas::{CellOperation, NasCell};
 
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/nas-analog-bench");
     let Ok(table) = std::fs::read_to_string(folder.join("analog_nasbench.csv")) else {
@@ -255,7 +255,7 @@ fn the_measured_cells_are_at_chance_where_no_path_leads_through() {
             CellOperation::of(names[number]).unwrap()
         });
         let edges: Vec<CellOperation> = edges.collect();
-        let network = CellNetwork {
+        let network = NasCell {
             edges: edges.try_into().unwrap(),
         };
         let at_chance = baseline.parse::<f64>().unwrap() < 15.0;

@@ -364,6 +364,12 @@ fn every_network_computes_with_the_values_of_its_state_dict() {
             [2, 6, 8],
             29,
         ),
+        // 16 convolutions, of which the two shortcuts have no norm, 15 norms of four tensors, one linear layer.
+        (
+            r#"{"kind":"cell","input":[2,4,8],"outputs":5,"channels":3,"cells":1,"cell":"|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|avg_pool_3x3~0|skip_connect~1|nor_conv_3x3~2|"}"#,
+            [2, 4, 8],
+            78,
+        ),
         (r#"{"kind":"autoencoder","widths":[12,5,2]}"#, [3, 2, 2], 8),
         (
             r#"{"kind":"conv-autoencoder","channels":3,"width":4}"#,

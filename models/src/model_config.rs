@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::decoder::{AdapterConfig, DecoderError, DecoderSizes};
 use crate::held_form::HeldForm;
-use crate::nas::ConvolutionalCandidate;
+use crate::nas::{CellCandidate, ConvolutionalCandidate};
 use crate::{
     CifarResNetConfig, Cnn1dConfig, ConvAutoencoderConfig, ConvNetConfig, DenseAutoencoderConfig,
     EmbeddingHeadConfig, FaceNetConfig, LeNetConfig, MlpConfig, ResNet18Config, SignalCnnConfig,
@@ -49,6 +49,8 @@ pub enum ModelConfig {
     SignalCnn(SignalCnnConfig),
     /// A candidate of an architecture search.
     Candidate(ConvolutionalCandidate),
+    /// Equal cells of NAS-Bench-201.
+    Cell(CellCandidate),
     /// Linear layers down to a code and up again.
     Autoencoder(DenseAutoencoderConfig),
     /// Convolutions down to a code and up again.
@@ -242,6 +244,7 @@ impl ModelConfig {
             Self::Cnn1d(_) => "cnn1d",
             Self::SignalCnn(_) => "signal-cnn",
             Self::Candidate(_) => "candidate",
+            Self::Cell(_) => "cell",
             Self::Autoencoder(_) => "autoencoder",
             Self::ConvAutoencoder(_) => "conv-autoencoder",
             Self::UNet(_) => "unet",
@@ -274,6 +277,7 @@ impl ModelConfig {
             | Self::Cnn1d(_)
             | Self::SignalCnn(_)
             | Self::Candidate(_)
+            | Self::Cell(_)
             | Self::Onnx(_) => Family::Classifier,
         })
     }
@@ -295,6 +299,7 @@ impl ModelConfig {
             Self::Cnn1d(config) => config.bits,
             Self::SignalCnn(config) => config.bits,
             Self::Candidate(config) => config.bits,
+            Self::Cell(config) => config.bits,
             Self::Autoencoder(config) => config.bits,
             Self::ConvAutoencoder(config) => config.bits,
             Self::UNet(config) => config.bits,
@@ -307,6 +312,14 @@ impl ModelConfig {
         }
     }
 
+    /// Widths of single weights in place of [`bits`](Self::bits), by path.
+    pub fn bits_by_path(&self) -> Vec<(String, WeightBits)> {
+        match self {
+            Self::Candidate(config) => config.bits_by_path(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The one shape `[channels, height, width]` that it takes, where there is only one.
     pub fn input_shape(&self) -> Option<[usize; 3]> {
         match self {
@@ -314,6 +327,7 @@ impl ModelConfig {
             Self::ConvNet(_) => Some([3, 32, 32]),
             Self::Face(config) => Some(config.shape()),
             Self::Candidate(config) => Some(config.input),
+            Self::Cell(config) => Some(config.input),
             Self::Mlp(_)
             | Self::ResNet18(_)
             | Self::ResNet(_)
@@ -343,6 +357,7 @@ impl ModelConfig {
             Self::Cnn1d(config) => config.classes,
             Self::SignalCnn(config) => config.classes,
             Self::Candidate(config) => config.outputs,
+            Self::Cell(config) => config.outputs,
             Self::Autoencoder(_)
             | Self::ConvAutoencoder(_)
             | Self::UNet(_)
@@ -379,6 +394,7 @@ impl ModelConfig {
             Self::Decoder(sizes) => return sizes.config().map(|_| ()).map_err(unbuilt),
             Self::SignalCnn(config) => return config.check(),
             Self::Candidate(config) => return config.check(),
+            Self::Cell(config) => return config.check(),
             Self::UNet(config) => return config.check(),
             Self::EmbeddingHead(config) => return config.check(),
             Self::Face(config) => return config.check(),
@@ -471,7 +487,11 @@ impl ModelConfig {
             Self::ResNet18(_) | Self::ResNet(_) => {
                 (channels != 3 || height < 8 || width < 8).then(|| "3-channel".to_string())
             }
-            Self::LeNet(_) | Self::ConvNet(_) | Self::Face(_) | Self::Candidate(_) => self
+            Self::LeNet(_)
+            | Self::ConvNet(_)
+            | Self::Face(_)
+            | Self::Candidate(_)
+            | Self::Cell(_) => self
                 .input_shape()
                 .filter(|expected| *expected != shape)
                 .map(|[c, h, w]| format!("{c}x{h}x{w}")),
@@ -512,6 +532,7 @@ impl ModelConfig {
             Self::ResNet18(config) => work.classifier(initialize(config.init(device), seed)),
             Self::ResNet(config) => work.classifier(initialize(config.init(device), seed)),
             Self::Candidate(config) => work.classifier(initialize(config.init(device), seed)),
+            Self::Cell(config) => work.classifier(initialize(config.init(device), seed)),
             Self::Cnn1d(config) => work.signal_classifier(initialize(config.init(device), seed)),
             Self::SignalCnn(config) => {
                 work.signal_classifier(initialize(config.init(device), seed))
@@ -661,6 +682,10 @@ mod tests {
                 [2, 6, 8],
             ),
             (
+                r#"{"kind":"cell","input":[2,4,8],"outputs":5,"channels":3,"cells":1,"bits":4,"cell":"|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|avg_pool_3x3~0|skip_connect~1|nor_conv_3x3~2|"}"#,
+                [2, 4, 8],
+            ),
+            (
                 r#"{"kind":"autoencoder","widths":[12,5,2],"bits":4}"#,
                 [3, 2, 2],
             ),
@@ -760,6 +785,11 @@ mod tests {
             (r#"{"kind":"signal-cnn","classes":5"#, [1, 1, 1250], true),
             (
                 r#"{"kind":"candidate","input":[1,4,4],"outputs":3,"layers":[{"channels":4,"kernel":3},{"channels":4,"kernel":3,"block":"residual"}]"#,
+                [1, 4, 4],
+                false,
+            ),
+            (
+                r#"{"kind":"cell","input":[1,4,4],"outputs":3,"channels":2,"cells":1,"cell":"|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|avg_pool_3x3~0|skip_connect~1|nor_conv_3x3~2|""#,
                 [1, 4, 4],
                 false,
             ),

@@ -67,6 +67,7 @@ mod path_hash;
 mod placement;
 mod population;
 mod racing;
+mod rank_correlation;
 mod rare;
 mod select;
 mod sigma_convention;
@@ -100,6 +101,7 @@ pub use path_hash::path_hash;
 pub use placement::{PathPattern, Placement, require_weights};
 pub use population::{Interval, Population};
 pub use racing::{Bracket, Race, RaceConfig, RaceObserver, RaceResult, RaceRound, race_order};
+pub use rank_correlation::{kendall, spearman};
 pub use rare::{
     Direction, ImportanceConfig, ImportanceQuantile, ImportanceSampling, Move, Pilot, RareChip,
     RareConfig, RareLevel, RareObserver, RareQuantile, RareResult, ShiftedChip, SubsetSimulation,

@@ -86,7 +86,7 @@ pub(super) struct Import {
 const CALIBRATION: usize = 4096;
 
 /// Networks that a state dict may become, as `--kind` names them.
-const KINDS: [&str; 17] = [
+const KINDS: [&str; 18] = [
     "lenet",
     "convnet",
     "resnet18",
@@ -100,6 +100,7 @@ const KINDS: [&str; 17] = [
     "cnn1d",
     "signal-cnn",
     "candidate",
+    "cell",
     "autoencoder",
     "conv-autoencoder",
     "unet",

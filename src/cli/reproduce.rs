@@ -13,9 +13,9 @@ use super::study::run_study;
 use super::{Outcome, command_line, finish, note, resumable};
 use crate::apps::edge_llm::StudyFile;
 use crate::apps::reproduce::{
-    self, EcgPaper, Experiment, Extent, FlNasPaper, FrcsynPaper, GivenModelPaper, Kpp, LcdaPaper,
-    MriPaper, OnSetting, PatientsPaper, PhotographsPaper, Place, PromptPaper, RocrPaper, Setting,
-    WorstCasePaper,
+    self, AnalogNas, EcgPaper, Experiment, Extent, FlNasPaper, FrcsynPaper, GivenModelPaper, Kpp,
+    LcdaPaper, MriPaper, OnSetting, PatientsPaper, PhotographsPaper, Place, PromptPaper, RocrPaper,
+    Setting, WorstCasePaper,
 };
 
 /// Repeat the experiment of a paper, and say which of its claims hold
@@ -25,7 +25,7 @@ use crate::apps::reproduce::{
 ///
 /// How long it takes on two cores: kpp or worst-case with three seeds, 15 minutes on digits and 30 minutes on MNIST; ecg with five seeds,
 /// nine minutes; mri with one seed, 14 minutes of processor time. lcda compares searches for designs: by a formula, in seconds, or with --data
-/// digits by trainings. fl-nas compares searches for fair and small networks. Ctrl-C keeps the finished trainings; --resume goes on, also with more --seeds.
+/// digits by trainings. fl-nas compares searches for fair and small networks. analog-nas trains twelve cells for about ten minutes. Ctrl-C keeps the finished trainings; --resume goes on, also with more --seeds.
 ///
 /// Example: crossburn reproduce kpp --seeds 3
 #[derive(Debug, Args)]
@@ -36,10 +36,14 @@ pub(super) struct Reproduce {
     /// faces for frcsyn, or photographs as faces:DIR, or npy:FILE or npz:FILE with group=COLUMN; topics, jsonl:FILE or another source of passages
     /// for rocr; for nvcim-pt with --model, passages with profiles, such as jsonl:FILE?prompt=KEY&completion=KEY&profile=KEY (without --model, it
     /// draws its own data). lcda takes digits or mnist:DIR, and trains nothing without this
-    /// option. fl-nas takes skin-lesions, ham10000:DIR or adult:FILE [default: digits for kpp
+    /// option. fl-nas takes skin-lesions, ham10000:DIR or adult:FILE; analog-nas needs labelled items whose height and width are
+    /// multiples of 4, such as cifar10:DIR [default: digits for kpp
     /// and worst-case; iegm for ecg; mri-phantom for mri; faces for frcsyn; topics for rocr; skin-lesions for fl-nas]
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
+    /// Table of the measured cells that analog-nas compares with: the CSV of AnalogNAS-Bench
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
+    table: Option<PathBuf>,
     /// Folder of the sentence encoder of rocr [default: hashed n-grams, which need no file]
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     encoder: Option<PathBuf>,
@@ -47,7 +51,7 @@ pub(super) struct Reproduce {
     /// hub [default: a small model that is trained on drawn data]
     #[arg(long, value_name = "DIR|FILE.gguf|NAME", help_heading = "Data")]
     model: Option<PathBuf>,
-    /// Number of seeds, each with its own training of every variant; for edge-llm the number of people [default: 3; 5 for fl-nas (1 with --quick); 1 for nvcim-pt with --model; 20 for lcda
+    /// Number of seeds, each with its own training of every variant; for edge-llm the number of people [default: 3; 5 for fl-nas (1 with --quick); 1 for analog-nas and for nvcim-pt with --model; 20 for lcda
     /// without --data; for edge-llm that of its study]
     #[arg(long, value_name = "N", help_heading = "Experiment")]
     seeds: Option<u64>,
@@ -91,6 +95,8 @@ enum Paper {
     Rocr,
     /// Faces from synthetic data: verification, bias and thresholds
     Frcsyn,
+    /// Cells of networks on phase-change memory: their order after a brief training, and in a table
+    AnalogNas,
     /// Ways to make a language model personal, and the devices that each of them suits
     EdgeLlm,
 }
@@ -110,6 +116,12 @@ impl Reproduce {
         }
         if let (Some(model), false) = (&self.model, matches!(self.paper, Paper::NvcimPt)) {
             bail!("--model {} is for nvcim-pt: leave it out", model.display());
+        }
+        if let (Some(table), false) = (&self.table, matches!(self.paper, Paper::AnalogNas)) {
+            bail!(
+                "--table {} is for analog-nas: leave it out",
+                table.display()
+            );
         }
         match self.paper {
             Paper::WorstCase => {
@@ -138,6 +150,15 @@ impl Reproduce {
                 let paper = FlNasPaper::new(source.clone(), extent)?;
                 let seeds = paper.usual_seeds();
                 self.experiment_with(&paper, Some(source), seeds)
+            }
+            Paper::AnalogNas => {
+                let (Some(table), Some(source)) = (&self.table, self.data.clone()) else {
+                    bail!(
+                        "analog-nas compares its own trainings with a table: name both, such as --table analog_nasbench.csv --data cifar10:DIR"
+                    );
+                };
+                let paper = AnalogNas::new(table, source.clone(), extent)?;
+                self.experiment_with(&paper, Some(source), 1)
             }
             Paper::Mri => {
                 let source = self.source("mri-phantom")?;

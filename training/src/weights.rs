@@ -32,7 +32,7 @@ pub struct ArraysConfig {
     /// lists, it is digital.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<PathPattern>,
-    /// Widths in place of `model.bits`; the last whose path matches holds.
+    /// Widths in place of `model.bits` and of widths that the model gives to single layers; the last whose path matches holds.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub bits: Vec<BitsOfPath>,
 }
@@ -129,6 +129,10 @@ impl Recipe {
         let grids = &self.quantization;
         let whole = self.model.bits().map(|bits| grids.of(bits));
         let plan = WeightPlan::from(whole).with_placement(placement);
+        let of_model = self.model.bits_by_path().into_iter();
+        let plan = of_model.fold(plan, |plan, (path, bits)| {
+            plan.with_quantization(PathPattern::new(path), Some(grids.of(bits)))
+        });
         let widths = self.arrays.bits.iter();
         let plan = widths.fold(plan, |plan, of_path| {
             let quantization = of_path.bits.map(|bits| grids.of(bits));
@@ -148,7 +152,8 @@ impl Recipe {
     pub(crate) fn check_compression(&self) -> Result<(), TrainingError> {
         let learns = matches!(self.quantization.calibration, Calibration::Learned { .. });
         let widths = self.arrays.bits.iter().filter_map(|of_path| of_path.bits);
-        for bits in self.model.bits().into_iter().chain(widths) {
+        let of_model = self.model.bits_by_path().into_iter().map(|(_, bits)| bits);
+        for bits in self.model.bits().into_iter().chain(of_model).chain(widths) {
             self.quantization.of(bits).check()?;
         }
         self.quantization.calibration.check()?;

@@ -1,5 +1,7 @@
 //! From layers and events to energy, time and area.
 
+use std::collections::BTreeMap;
+
 use super::component_table::ArrayArea;
 use super::events::Events;
 use super::layer_tiling::LayerTiling;
@@ -36,6 +38,8 @@ use crate::units::{Hertz, Joule, Second, SquareMillimetre};
 pub struct Accelerator {
     config: CostConfig,
     array: ArrayShape,
+    /// The arrays of layers whose weights have other bits, by path.
+    own: BTreeMap<String, ArrayShape>,
     adc: AdcEstimate,
     adc_range: AdcEstimates,
 }
@@ -90,9 +94,44 @@ impl Accelerator {
         Ok(Self {
             config,
             array,
+            own: BTreeMap::new(),
             adc,
             adc_range,
         })
+    }
+
+    /// The same accelerator whose weights at `path` have `weight_bits` bits, sign included, in cells of `slice_bits` bits: other layers keep the bits of the
+    /// [`array`](Self::array).
+    ///
+    /// # Errors
+    /// [`HardwareError::Limit`] where no cells hold such weights.
+    ///
+    /// ```
+    /// use crossburn_hardware::cost::{Accelerator, ArrayShape, CostConfig, LayerShape};
+    ///
+    /// let layers = [LayerShape::linear("fc1", 128, 64), LayerShape::linear("fc2", 64, 10)];
+    /// let array = ArrayShape { slice_bits: Some(2), ..ArrayShape::default() };
+    /// let isaac = Accelerator::new(CostConfig::preset("isaac")?, array)?;
+    /// // 64 outputs of four pairs of columns, and of two: 3 bits of magnitude take two cells.
+    /// assert_eq!(isaac.cost(&layers)?.layers[0].arrays, 4);
+    /// let narrow = isaac.with_bits_of("fc1", 4, Some(2))?;
+    /// assert_eq!(narrow.cost(&layers)?.layers[0].arrays, 2);
+    /// # Ok::<(), crossburn_hardware::HardwareError>(())
+    /// ```
+    pub fn with_bits_of(
+        mut self,
+        path: impl Into<String>,
+        weight_bits: u8,
+        slice_bits: Option<u8>,
+    ) -> Result<Self, HardwareError> {
+        let array = ArrayShape {
+            weight_bits,
+            slice_bits,
+            ..self.array
+        };
+        array.check()?;
+        self.own.insert(path.into(), array);
+        Ok(self)
     }
 
     /// The costs that it was made of.
@@ -103,6 +142,11 @@ impl Accelerator {
     /// The arrays that it was made of.
     pub fn array(&self) -> &ArrayShape {
         &self.array
+    }
+
+    /// The arrays of the layer at `path`. Only the bits of its weights may differ from [`array`](Self::array).
+    fn array_of(&self, path: &str) -> &ArrayShape {
+        self.own.get(path).unwrap_or(&self.array)
     }
 
     /// Energy, time, area and programming of `layers`, in the order in which an image passes them.
@@ -181,7 +225,7 @@ impl Accelerator {
         }
         let tilings: Vec<LayerTiling> = layers
             .iter()
-            .map(|layer| LayerTiling::of(layer, &self.array))
+            .map(|layer| LayerTiling::of(layer, self.array_of(&layer.path)))
             .collect();
         let position = self.latency_per_position();
         let stages: Vec<Stage> = tilings
@@ -202,7 +246,8 @@ impl Accelerator {
             .collect())
     }
 
-    /// Seconds per output position: arrays and converters overlap, the slower one counts.
+    /// Seconds per output position: arrays and converters overlap, the slower one counts. It is the same for all layers, since a converter serves as many
+    /// columns whatever the number of slices is.
     fn latency_per_position(&self) -> f64 {
         let array = self.config.array_cycle.get();
         let cycles = self.array.input_cycles() as f64;
@@ -229,7 +274,7 @@ impl Accelerator {
             copies,
         } = planned;
         let arrays = tiling.arrays() * *copies as u64;
-        let events = Events::of(layer, &self.array, tiling);
+        let events = Events::of(layer, self.array_of(&layer.path), tiling);
         let energy = self.energy(layer, tiling, &events, arrays as f64 * leaking);
         let converters = self.array.columns.div_ceil(self.config.adc.columns_per_adc);
         let square = |per_array: f64| SquareMillimetre::new(per_array * arrays as f64);

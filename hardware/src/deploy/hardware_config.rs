@@ -252,7 +252,7 @@ impl TryFrom<HardwareConfig> for Hardware {
             }
         }
         if let Some(cost) = &config.cost {
-            cost::Accelerator::new(cost.clone(), hardware.array_shape()?)?;
+            cost::Accelerator::new(cost.clone(), hardware.array_shape(&config.mapping)?)?;
         }
         Ok(hardware)
     }
@@ -359,10 +359,10 @@ impl Hardware {
         self.config.layers.iter().find(|layer| layer.path == path)
     }
 
-    /// Its cost.
+    /// Its cost. Layers whose mapping differs in the bits of weights and cells count with the cells that their weights take.
     ///
     /// # Errors
-    /// [`HardwareError::Conflict`] without a section `[cost]` and for layers that differ from the others, and what the cost model refuses.
+    /// [`HardwareError::Conflict`] without a section `[cost]` and for layers that differ in something else, and what the cost model refuses.
     pub fn accelerator(&self) -> Result<cost::Accelerator, HardwareError> {
         let Some(cost) = self.config.cost.clone() else {
             return Err(HardwareError::conflict(
@@ -370,27 +370,35 @@ impl Hardware {
                 "add one (configs/accelerators/ has examples), or choose a preset",
             ));
         };
-        let accelerator = cost::Accelerator::new(cost, self.array_shape()?)?;
-        let special = |layer: &&LayerOverride| layer.mapping.is_some() || layer.array.is_some();
-        if let Some(layer) = self.config.layers.iter().find(special) {
-            return Err(HardwareError::conflict(
-                format!(
-                    "layer `{}` has a mapping or an array of its own, and the cost model counts one kind of array",
-                    layer.path
-                ),
-                "leave it out, set the layer digital, or leave [cost] out",
-            ));
+        let usual = self.array_shape(&self.config.mapping)?;
+        require_counted(&self.config.mapping, &usual)?;
+        let mut accelerator = cost::Accelerator::new(cost, usual)?;
+        for layer in &self.config.layers {
+            let own = match &layer.mapping {
+                Some(mapping) => self.array_shape(mapping)?,
+                None => usual,
+            };
+            let with_usual_bits = ArrayShape {
+                weight_bits: usual.weight_bits,
+                slice_bits: usual.slice_bits,
+                ..own
+            };
+            if layer.array.is_some() || with_usual_bits != usual {
+                return Err(HardwareError::conflict(
+                    format!(
+                        "layer `{}` has an array or a mapping.scheme of its own, and the cost model counts one kind of array",
+                        layer.path
+                    ),
+                    "leave it out, set the layer digital, or leave [cost] out",
+                ));
+            }
+            if let Some(mapping) = &layer.mapping {
+                require_counted(mapping, &own)?;
+                let bits = (own.weight_bits, own.slice_bits);
+                accelerator = accelerator.with_bits_of(&layer.path, bits.0, bits.1)?;
+            }
         }
-        let counted = accelerator.array().slices();
-        match self.config.mapping.slices {
-            Some(slices) if usize::from(slices) != counted => Err(HardwareError::conflict(
-                format!(
-                    "mapping.slices = {slices}, and the cost model counts the {counted} that a weight needs"
-                ),
-                "leave it out, or leave [cost] out",
-            )),
-            _ => Ok(accelerator),
-        }
+        Ok(accelerator)
     }
 
     /// The arrays as the cost model sees them: slices and signs of an output lie side by side. This placement does not
@@ -399,8 +407,8 @@ impl Hardware {
     ///
     /// # Errors
     /// [`HardwareError::Conflict`] without converters, and for mappings whose cells the cost model does not count.
-    fn array_shape(&self) -> Result<ArrayShape, HardwareError> {
-        let (mapping, array) = (&self.config.mapping, &self.config.array);
+    fn array_shape(&self, mapping: &Mapping) -> Result<ArrayShape, HardwareError> {
+        let array = &self.config.array;
         let refuse = |settings: &str, remedy: &str| Err(HardwareError::conflict(settings, remedy));
         let Some(adc) = array.adc else {
             return refuse(
@@ -443,10 +451,67 @@ impl Hardware {
     }
 }
 
+/// Refuses a mapping with more slices than its weights need, of which the cost model knows nothing.
+fn require_counted(mapping: &Mapping, array: &ArrayShape) -> Result<(), HardwareError> {
+    let counted = array.slices();
+    match mapping.slices {
+        Some(slices) if usize::from(slices) != counted => Err(HardwareError::conflict(
+            format!(
+                "mapping.slices = {slices}, and the cost model counts the {counted} that a weight needs"
+            ),
+            "leave it out, or leave [cost] out",
+        )),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
+
+    /// Bits of weights and cells by layer are counted, whatever else differs is refused.
+    #[test]
+    fn costs_count_the_cells_of_every_layer() {
+        let text = |layer: &str| {
+            let preset = accelerator_text("papers").unwrap();
+            format!("{preset}\n[[layer]]\npath = \"fc.weight\"\n{layer}")
+        };
+        let on = |layer: &str| Hardware::from_toml(&text(layer)).unwrap().accelerator();
+        // 100 outputs of 3 bits of magnitude: two cells of 2 bits and sign, or one cell of 3 bits.
+        let shapes = [
+            cost::LayerShape::linear("fc.weight", 128, 100),
+            cost::LayerShape::linear("out.weight", 128, 100),
+        ];
+        for (bits, columns) in [
+            ("weight_bits = 4, slice_bits = 2", 4),
+            ("weight_bits = 4, slice_bits = 3", 2),
+            ("weight_bits = 8, slice_bits = 2", 8),
+        ] {
+            let layer = format!("mapping = {{ scheme = \"one-sided-pair\", {bits} }}");
+            let cost = on(&layer).unwrap().cost(&shapes).unwrap();
+            let cells: Vec<u64> = cost.layers.iter().map(|l| l.programming.cells).collect();
+            // The other layer keeps the 8 bits of the file: four cells and sign.
+            assert_eq!(cells, [128 * 100 * columns, 128 * 100 * 8], "{bits}");
+        }
+        for (layer, part) in [
+            (
+                "mapping = { scheme = \"digital-offset\", weight_bits = 8, slice_bits = 2 }",
+                "`fc.weight` has an array or a mapping.scheme of its own",
+            ),
+            (
+                "array = { rows = 64, columns = 64, input = { bits = 8 } }",
+                "the cost model counts one kind of array",
+            ),
+            (
+                "mapping = { weight_bits = 4, slice_bits = 2, slices = 3 }",
+                "mapping.slices = 3, and the cost model counts the 2",
+            ),
+        ] {
+            let message = on(layer).unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
+    }
 
     /// Every choice that has keys in some variants and none in others.
     #[test]

@@ -7,7 +7,7 @@ use crate::{HardwareError, WeightBits};
 impl Hardware {
     /// The same hardware, which stores the weights at the paths of `bits` in these widths. All else that the file says of these layers stays. A
     /// weight of one bit is stored in two, since the integers of a mapping have a zero. A layer that is digital or has a mapping of its own stays
-    /// as it is.
+    /// as it is. A cell holds at most as many bits as the weight has.
     ///
     /// # Errors
     /// What no longer fits together.
@@ -16,6 +16,7 @@ impl Hardware {
         bits: impl IntoIterator<Item = (String, WeightBits)>,
     ) -> Result<Self, HardwareError> {
         let mut config = self.config().clone();
+        let usual = &self.config().mapping;
         for (path, bits) in bits {
             let weight_bits = match bits.is_sign() {
                 true => WeightBits::new(2)?,
@@ -23,7 +24,8 @@ impl Hardware {
             };
             let mapping = Some(Mapping {
                 weight_bits,
-                ..config.mapping.clone()
+                slice_bits: usual.slice_bits.map(|cell| cell.min(weight_bits.get())),
+                ..usual.clone()
             });
             match config.layers.iter_mut().find(|layer| layer.path == path) {
                 Some(layer) if layer.digital || layer.mapping.is_some() => {}

@@ -1,5 +1,7 @@
 //! A stack of convolutional blocks with linear layers at its end: the networks of LCDA and FL-NAS.
 
+use std::collections::BTreeMap;
+
 use crossburn_hardware::WeightBits;
 use crossburn_hardware::cost::LayerShape;
 use serde::de::value::{Error, StrDeserializer};
@@ -85,18 +87,33 @@ pub struct CandidateLayer {
     /// The kind of block.
     #[serde(default)]
     pub block: Block,
+    /// Width of its weights; that of the network where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits: Option<WeightBits>,
+}
+
+impl CandidateLayer {
+    /// A layer of the block `conv`, whose weights are as wide as those of the network.
+    pub fn new(channels: usize, kernel: usize) -> Self {
+        Self {
+            channels,
+            kernel,
+            block: Block::default(),
+            bits: None,
+        }
+    }
 }
 
 /// A stack of blocks, padded so that they keep the size of their input, with a halving of the size after every second layer, then one hidden linear
 /// layer where asked for, and the linear layer of the outputs.
 ///
 /// ```
-/// use crossburn_models::nas::{Block, CandidateLayer, ConvolutionalCandidate};
+/// use crossburn_models::nas::{CandidateLayer, ConvolutionalCandidate};
 ///
-/// let layer = |channels| CandidateLayer { channels, kernel: 3, block: Block::Conv };
+/// let layers = vec![CandidateLayer::new(32, 3); 6];
 /// let candidate = ConvolutionalCandidate {
 ///     hidden: Some(1024),
-///     ..ConvolutionalCandidate::new([3, 32, 32], 10, vec![layer(32); 6])
+///     ..ConvolutionalCandidate::new([3, 32, 32], 10, layers)
 /// };
 /// let shapes = candidate.shapes();
 /// assert_eq!((shapes[2].inputs, shapes[2].positions), (9 * 32, 16 * 16));
@@ -128,7 +145,7 @@ pub struct ConvolutionalCandidate {
     /// The operation that halves the size after every second layer.
     #[serde(default)]
     pub pool: CandidatePool,
-    /// Width of weights and activations; full precision where absent.
+    /// Width of activations, and of weights in layers without a width of their own; full precision where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bits: Option<WeightBits>,
 }
@@ -163,6 +180,31 @@ impl PlacedLayer {
     /// Whether a shortcut past it needs a convolution.
     pub(super) fn projects(&self) -> bool {
         self.from != self.layer.channels || self.stride() > 1
+    }
+
+    /// Its matrices as the layer of this number, in their order.
+    fn shapes(&self, number: usize) -> Vec<LayerShape> {
+        let conv = |name: &str, from: usize, to: usize, kernel: usize, groups: usize| {
+            let path = format!("layers.{number}.{name}.conv.weight");
+            LayerShape::convolution(path, [from, to], [kernel; 2], groups, self.computed)
+        };
+        let (from, to) = (self.from, self.layer.channels);
+        let kernel = self.layer.kernel;
+        match self.layer.block {
+            Block::Conv => vec![conv("first", from, to, kernel, 1)],
+            Block::DepthwiseSeparable => vec![
+                conv("first", from, from, kernel, from),
+                conv("second", from, to, 1, 1),
+            ],
+            Block::Residual => {
+                let both = [
+                    conv("first", from, to, kernel, 1),
+                    conv("second", to, to, kernel, 1),
+                ];
+                let shortcut = self.projects().then(|| conv("shortcut", from, to, 1, 1));
+                both.into_iter().chain(shortcut).collect()
+            }
+        }
     }
 }
 
@@ -268,29 +310,10 @@ impl ConvolutionalCandidate {
 
     /// The matrices of all layers, in their order, by the paths that [`CandidateNetwork`](super::CandidateNetwork) has for them.
     pub fn shapes(&self) -> Vec<LayerShape> {
-        let mut shapes = Vec::new();
-        for (number, placed) in self.placed().enumerate() {
-            let conv = |name: &str, from: usize, to: usize, kernel: usize, groups: usize| {
-                let path = format!("layers.{number}.{name}.conv.weight");
-                LayerShape::convolution(path, [from, to], [kernel; 2], groups, placed.computed)
-            };
-            let (from, to) = (placed.from, placed.layer.channels);
-            let kernel = placed.layer.kernel;
-            match placed.layer.block {
-                Block::Conv => shapes.push(conv("first", from, to, kernel, 1)),
-                Block::DepthwiseSeparable => {
-                    shapes.push(conv("first", from, from, kernel, from));
-                    shapes.push(conv("second", from, to, 1, 1));
-                }
-                Block::Residual => {
-                    shapes.push(conv("first", from, to, kernel, 1));
-                    shapes.push(conv("second", to, to, kernel, 1));
-                    if placed.projects() {
-                        shapes.push(conv("shortcut", from, to, 1, 1));
-                    }
-                }
-            }
-        }
+        let layers = self.placed().enumerate();
+        let mut shapes: Vec<LayerShape> = layers
+            .flat_map(|(number, placed)| placed.shapes(number))
+            .collect();
         let units = self.units();
         // The last linear layer is the output; the one before it, where there is one, is hidden.
         for (place, pair) in units.windows(2).enumerate() {
@@ -301,6 +324,42 @@ impl ConvolutionalCandidate {
             shapes.push(LayerShape::linear(path, pair[0], pair[1]));
         }
         shapes
+    }
+
+    /// The widths of weights in layers that have one of their own, by path.
+    ///
+    /// ```
+    /// use crossburn_hardware::WeightBits;
+    /// use crossburn_models::nas::{CandidateLayer, ConvolutionalCandidate};
+    ///
+    /// let four = Some(WeightBits::new(4)?);
+    /// let layers = vec![CandidateLayer::new(8, 3), CandidateLayer { bits: four, ..CandidateLayer::new(8, 3) }];
+    /// let candidate = ConvolutionalCandidate::new([1, 28, 28], 10, layers);
+    /// assert_eq!(candidate.bits_by_path(), [("layers.1.first.conv.weight".to_string(), WeightBits::new(4)?)]);
+    /// # Ok::<(), crossburn_hardware::HardwareError>(())
+    /// ```
+    pub fn bits_by_path(&self) -> Vec<(String, WeightBits)> {
+        let layers = self.placed().enumerate();
+        let of_layer =
+            layers.filter_map(|(number, placed)| Some((number, placed.layer.bits?, placed)));
+        of_layer
+            .flat_map(|(number, bits, placed)| {
+                let shapes = placed.shapes(number).into_iter();
+                shapes.map(move |shape| (shape.path, bits))
+            })
+            .collect()
+    }
+
+    /// Bytes that the weights of all layers take in their widths; 32 bits each in full precision. Biases and norms are left out.
+    pub fn weight_bytes(&self) -> u64 {
+        let usual = self.bits.map_or(32, |bits| u64::from(bits.get()));
+        let own: BTreeMap<String, WeightBits> = self.bits_by_path().into_iter().collect();
+        let bits = self.shapes().into_iter().map(|shape| {
+            let each = own.get(&shape.path);
+            let each = each.map_or(usual, |bits| u64::from(bits.get()));
+            shape.weights().saturating_mul(each)
+        });
+        bits.fold(0, u64::saturating_add).div_ceil(8)
     }
 
     /// Weights of all layers, without biases and norms.
@@ -354,9 +413,8 @@ mod tests {
 
     fn candidate(layers: &[(usize, usize, Block)]) -> ConvolutionalCandidate {
         let layer = |&(channels, kernel, block): &_| CandidateLayer {
-            channels,
-            kernel,
             block,
+            ..CandidateLayer::new(channels, kernel)
         };
         ConvolutionalCandidate::new([3, 8, 8], 10, layers.iter().map(layer).collect())
     }
@@ -392,6 +450,36 @@ mod tests {
         assert_eq!(found.weights(), weights);
         // The second layer: 4 and 6 channels of 64 pixels.
         assert_eq!(found.peak_activations(), 640);
+    }
+
+    #[test]
+    fn widths_of_layers_and_their_bytes_by_hand() {
+        let mut found = candidate(&[
+            (4, 3, Block::Conv),
+            (6, 5, Block::DepthwiseSeparable),
+            (6, 3, Block::Residual),
+        ]);
+        // 108, 100 + 24 and 324 + 324 weights of the layers, and 6 · 4 · 4 · 10 = 960 of the output.
+        assert_eq!(found.weight_bytes(), 4 * (108 + 124 + 648 + 960));
+        assert!(found.bits_by_path().is_empty());
+        let bits = |bits| Some(WeightBits::new(bits).unwrap());
+        found.layers[1].bits = bits(3);
+        found.layers[2].bits = bits(2);
+        found.bits = bits(8);
+        let own: Vec<(String, u8)> = found
+            .bits_by_path()
+            .into_iter()
+            .map(|(path, bits)| (path, bits.get()))
+            .collect();
+        let expected = [
+            ("layers.1.first.conv.weight", 3),
+            ("layers.1.second.conv.weight", 3),
+            ("layers.2.first.conv.weight", 2),
+            ("layers.2.second.conv.weight", 2),
+        ];
+        assert_eq!(own, expected.map(|(path, bits)| (path.to_string(), bits)));
+        let bits = 8 * 108 + 3 * 124 + 2 * 648 + 8 * 960;
+        assert_eq!(found.weight_bytes(), u64::div_ceil(bits, 8));
     }
 
     #[test]

@@ -226,9 +226,8 @@ mod tests {
                 // The third layer keeps its channels, so that its shortcut has no weights.
                 let layers = [(4, 3), (6, 5), (6, 1), (6, 7)];
                 let layers = layers.map(|(channels, kernel)| CandidateLayer {
-                    channels,
-                    kernel,
                     block,
+                    ..CandidateLayer::new(channels, kernel)
                 });
                 found.push(ConvolutionalCandidate {
                     norm: NORMS[(at + place) % 3],
@@ -282,11 +281,7 @@ mod tests {
 
     #[test]
     fn the_network_of_the_paper_has_its_parameters() {
-        let layer = CandidateLayer {
-            channels: 32,
-            kernel: 3,
-            block: Block::Conv,
-        };
+        let layer = CandidateLayer::new(32, 3);
         let candidate = ConvolutionalCandidate {
             hidden: Some(64),
             ..ConvolutionalCandidate::new([3, 32, 32], 10, vec![layer; 6])
@@ -302,9 +297,8 @@ mod tests {
     fn one_layer_by_hand() {
         // A residual layer whose convolutions hand on the middle of their kernels, doubled: relu(2 relu(2 x) + x) = 5 x for x > 0.
         let layer = CandidateLayer {
-            channels: 1,
-            kernel: 3,
             block: Block::Residual,
+            ..CandidateLayer::new(1, 3)
         };
         let candidate = ConvolutionalCandidate::new([1, 1, 2], 1, vec![layer]);
         let mut network = candidate.init(&Device::flex());

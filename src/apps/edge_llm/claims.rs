@@ -1,6 +1,7 @@
 //! The claims of the guidelines, A1 to A6, measured on the cells of a study.
 
 use anyhow::{Result, bail};
+use crossburn_noise::spearman;
 
 use crate::apps::reproduce::claim::Expected;
 use crate::report::{Claim, EdgeStudy, StudyCell, interval, interval_of, mean};
@@ -326,28 +327,10 @@ fn rising_gain(study: &EdgeStudy) -> Result<Option<Claim>> {
     )
 }
 
-/// Spearman's correlation of `values` with their indices. Equal values share their mean rank.
+/// Spearman's correlation of `values` with their indices; 0 for equal values, which follow no order.
 fn spearman_with_order(values: &[f64]) -> f64 {
-    let rank = |value: f64| {
-        let below = values.iter().filter(|other| **other < value).count() as f64;
-        let same = values.iter().filter(|other| **other == value).count() as f64;
-        below + 0.5 * (same - 1.0)
-    };
-    let middle = 0.5 * (values.len() as f64 - 1.0);
-    let pairs = values
-        .iter()
-        .enumerate()
-        .map(|(place, value)| (place as f64 - middle, rank(*value) - middle));
-    let (mut both, mut left, mut right) = (0.0, 0.0, 0.0);
-    for (a, b) in pairs {
-        both += a * b;
-        left += a * a;
-        right += b * b;
-    }
-    match left * right > 0.0 {
-        true => both / f64::sqrt(left * right),
-        false => 0.0,
-    }
+    let places: Vec<f64> = (0..values.len()).map(|place| place as f64).collect();
+    spearman(&places, values).unwrap_or(0.0)
 }
 
 /// A5.

@@ -2,6 +2,7 @@
 //!
 //! A cell is one training and its results. Finished cells are kept, so that an interrupted experiment can resume.
 
+mod analog_nas;
 mod cells;
 pub(crate) mod claim;
 mod ecg;
@@ -16,6 +17,7 @@ mod rocr;
 mod setting;
 mod worst_case;
 
+pub(crate) use analog_nas::AnalogNas;
 pub(crate) use ecg::EcgPaper;
 pub(crate) use fl_nas::FlNasPaper;
 pub(crate) use frcsyn::{FrcsynPaper, PhotographsPaper};

@@ -20,6 +20,9 @@ pub(super) const PICO: f64 = 1e12;
 /// Sizes that a network or an array may have.
 const SIZES: RangeInclusive<usize> = 1..=4096;
 
+/// Bits that a weight on cells may have, sign included.
+const BITS: RangeInclusive<usize> = 2..=16;
+
 /// What the choices of an axis must be.
 #[derive(Clone, Copy)]
 enum Needs {
@@ -27,6 +30,8 @@ enum Needs {
     Size,
     /// Sizes, one for each layer.
     SizePerLayer,
+    /// Bits of weights, at one position or one for each layer.
+    Bits,
     /// Words or numbers that a function accepts, at one position, and what they are in words.
     Known(fn(&Choice) -> bool, &'static str),
 }
@@ -78,8 +83,11 @@ const KNOWN: [(&str, Needs); 13] = [
             "max, avg and stride",
         ),
     ),
-    ("weight_bits", Needs::Size),
+    (WEIGHT_BITS, Needs::Bits),
 ];
+
+/// The axis with the bits of weights.
+const WEIGHT_BITS: &str = "weight_bits";
 
 /// What designs do not determine, and the hardware that their axes change.
 #[derive(Clone, Debug)]
@@ -89,6 +97,7 @@ pub(super) struct Axes {
     hardware: HardwareConfig,
     /// The hardware of all designs, if the space has no axes of the hardware.
     fixed: Option<Accelerator>,
+    bits_by_layer: bool,
 }
 
 /// The cost of a design.
@@ -101,40 +110,28 @@ pub(super) struct Cost {
     area: f64,
     weights: f64,
     activations: f64,
+    /// Bytes of the weights, if the layers of a space may have different bits: their number does not tell their size then.
+    storage: Option<f64>,
 }
 
 impl Cost {
-    fn of(total: &TotalCost, candidate: &ConvolutionalCandidate) -> Self {
-        Self {
-            energy: total.energy_total.get() * PICO,
-            latency: total.latency_sequential.get(),
-            area: total.area_total.get(),
-            weights: candidate.weights() as f64,
-            activations: candidate.peak_activations() as f64,
-        }
-    }
-
-    /// The measures, in the order of their values.
-    pub(super) fn measures() -> [Measure; 5] {
-        [
-            ("energy", "pJ"),
-            ("latency", "s"),
-            ("area", "mm2"),
-            ("weights", ""),
-            ("activations", ""),
-        ]
-        .map(|(name, unit)| Measure::new(name, unit, Better::Lower))
-    }
-
-    pub(super) fn values(&self) -> [f64; 5] {
-        [
+    pub(super) fn values(&self) -> Vec<f64> {
+        let values = [
             self.energy,
             self.latency,
             self.area,
             self.weights,
             self.activations,
-        ]
+        ];
+        values.into_iter().chain(self.storage).collect()
     }
+}
+
+/// Whether `space` chooses the bits of weights layer by layer.
+fn has_bits_by_layer(space: &Space) -> bool {
+    space
+        .axis(WEIGHT_BITS)
+        .is_some_and(|axis| !axis.is_single())
 }
 
 /// A problem with the axes of `space`, and its remedy.
@@ -156,6 +153,12 @@ fn problem(space: &Space) -> Result<(), (String, String)> {
                 "sizes from 1 to 4096, one choice".to_string(),
             ),
             Needs::SizePerLayer => (sizes, "sizes from 1 to 4096".to_string()),
+            Needs::Bits => (
+                axis.choices
+                    .iter()
+                    .all(|choice| choice.size().is_some_and(|bits| BITS.contains(&bits))),
+                "whole numbers of bits from 2 to 16".to_string(),
+            ),
             Needs::Known(knows, words) => (
                 axis.is_single() && axis.choices.iter().all(knows),
                 format!("{words}, one choice"),
@@ -176,11 +179,19 @@ fn problem(space: &Space) -> Result<(), (String, String)> {
     };
     let find = |name: &str| space.axis(name).ok_or_else(|| missing(name));
     let (channels, kernels) = (find("channels")?, find("kernels")?);
-    if !kernels.is_single() && kernels.times != channels.times {
-        return Err((
-            "axis `kernels` has another number of positions than `channels`".to_string(),
-            "use the same `times` for both, or one kernel for all layers".to_string(),
-        ));
+    for axis in [Some(kernels), space.axis(WEIGHT_BITS)]
+        .into_iter()
+        .flatten()
+    {
+        if !axis.is_single() && axis.times != channels.times {
+            return Err((
+                format!(
+                    "axis `{}` has another number of positions than `channels`",
+                    axis.name
+                ),
+                "use the same `times` for both, or one choice for all layers".to_string(),
+            ));
+        }
     }
     if space.axis("layers").is_some() && channels.times != Times::Axis("layers".to_string()) {
         return Err((
@@ -238,14 +249,42 @@ impl Axes {
             "cell_bits",
             "columns_per_converter",
             "device",
-            "weight_bits",
+            WEIGHT_BITS,
         ];
         let fixed = changes.iter().all(|name| space.axis(name).is_none());
         Ok(Self {
             network,
             hardware: hardware.config().clone(),
             fixed: fixed.then_some(accelerator),
+            bits_by_layer: has_bits_by_layer(space),
         })
+    }
+
+    /// The measures of costs, in the order of their values.
+    pub(super) fn measures(&self) -> Vec<Measure> {
+        let storage = self.bits_by_layer.then_some(("storage", "B"));
+        let measures = [
+            ("energy", "pJ"),
+            ("latency", "s"),
+            ("area", "mm2"),
+            ("weights", ""),
+            ("activations", ""),
+        ];
+        let measures = measures.into_iter().chain(storage);
+        measures
+            .map(|(name, unit)| Measure::new(name, unit, Better::Lower))
+            .collect()
+    }
+
+    fn cost_of(&self, total: &TotalCost, candidate: &ConvolutionalCandidate) -> Cost {
+        Cost {
+            energy: total.energy_total.get() * PICO,
+            latency: total.latency_sequential.get(),
+            area: total.area_total.get(),
+            weights: candidate.weights() as f64,
+            activations: candidate.peak_activations() as f64,
+            storage: self.bits_by_layer.then(|| candidate.weight_bytes() as f64),
+        }
     }
 
     /// The network of a design.
@@ -267,16 +306,21 @@ impl Axes {
         let dropout = space.chosen(design, "dropout").unwrap_or_default();
         let dropout = dropout.first().and_then(|share| share.number());
         let open = &self.network;
+        let width = |own: usize| WeightBits::new(bits(own)).map_err(|error| error.to_string());
+        let widths = sizes(WEIGHT_BITS);
+        let mut layers = Vec::with_capacity(channels.len());
         // A single kernel size holds for all layers.
-        let layers = channels.iter().zip(kernels.iter().cycle());
+        for (number, (channels, kernel)) in channels.iter().zip(kernels.iter().cycle()).enumerate()
+        {
+            let own = widths.get(number).filter(|_| self.bits_by_layer);
+            layers.push(CandidateLayer {
+                block: block.unwrap_or_default(),
+                bits: own.map(|own| width(*own)).transpose()?,
+                ..CandidateLayer::new(*channels, *kernel)
+            });
+        }
         let candidate = ConvolutionalCandidate {
-            layers: layers
-                .map(|(channels, kernel)| CandidateLayer {
-                    channels: *channels,
-                    kernel: *kernel,
-                    block: block.unwrap_or_default(),
-                })
-                .collect(),
+            layers,
             norm: word("norm")
                 .and_then(|name| CandidateNorm::of(&name))
                 .unwrap_or(open.norm),
@@ -284,9 +328,9 @@ impl Axes {
                 .and_then(|name| CandidatePool::of(&name))
                 .unwrap_or(open.pool),
             dropout: dropout.unwrap_or(open.dropout),
-            bits: match number(space, design, "weight_bits") {
+            bits: match number(space, design, WEIGHT_BITS).filter(|_| !self.bits_by_layer) {
                 None => open.bits,
-                Some(own) => Some(WeightBits::new(bits(own)).map_err(|error| error.to_string())?),
+                Some(own) => Some(width(own)?),
             },
             ..open.clone()
         };
@@ -294,13 +338,18 @@ impl Axes {
         Ok(candidate)
     }
 
-    /// The hardware of a design.
+    /// The hardware of a design with this network.
     ///
     /// # Errors
     /// Why it cannot be made, in words.
-    pub(super) fn hardware(&self, space: &Space, design: &Design) -> Result<Hardware, String> {
+    pub(super) fn hardware(
+        &self,
+        space: &Space,
+        design: &Design,
+        candidate: &ConvolutionalCandidate,
+    ) -> Result<Hardware, String> {
         let config = self.changed(space, design);
-        let hardware = config.and_then(Hardware::try_from);
+        let hardware = config.and_then(|config| hardware_for(config, candidate));
         hardware.map_err(|error| error.to_string())
     }
 
@@ -313,7 +362,7 @@ impl Axes {
         if let Some(size) = number("array") {
             (config.array.rows, config.array.columns) = (size, size);
         }
-        if let Some(own) = number("weight_bits") {
+        if let Some(own) = number(WEIGHT_BITS).filter(|_| !self.bits_by_layer) {
             config.mapping.weight_bits = WeightBits::new(bits(own))?;
         }
         let slice = number("cell_bits").map(bits);
@@ -346,11 +395,11 @@ impl Axes {
         candidate: &ConvolutionalCandidate,
     ) -> Result<(Cost, Hardware), String> {
         candidate.check().map_err(|error| error.to_string())?;
-        let hardware = Hardware::try_from(self.hardware.clone());
+        let hardware = hardware_for(self.hardware.clone(), candidate);
         let hardware = hardware.map_err(|error| error.to_string())?;
         let counted = cost_on(&hardware, &candidate.shapes());
         let counted = counted.map_err(|error| error.to_string())?;
-        Ok((Cost::of(&counted.total, candidate), hardware))
+        Ok((self.cost_of(&counted.total, candidate), hardware))
     }
 
     /// The cost of a design with this network.
@@ -364,7 +413,7 @@ impl Axes {
         candidate: &ConvolutionalCandidate,
     ) -> Result<Cost, String> {
         let counted = self.counted(space, design, candidate)?;
-        Ok(Cost::of(&counted.total, candidate))
+        Ok(self.cost_of(&counted.total, candidate))
     }
 
     /// The layers of a design.
@@ -390,10 +439,18 @@ impl Axes {
         let shapes = candidate.shapes();
         let counted = match &self.fixed {
             Some(accelerator) => accelerator.cost(&shapes),
-            None => cost_on(&self.hardware(space, design)?, &shapes),
+            None => cost_on(&self.hardware(space, design, candidate)?, &shapes),
         };
         counted.map_err(|error| error.to_string())
     }
+}
+
+/// The hardware of `config`, which stores the layers of `candidate` in their own bits where they have any.
+fn hardware_for(
+    config: HardwareConfig,
+    candidate: &ConvolutionalCandidate,
+) -> Result<Hardware, HardwareError> {
+    Hardware::try_from(config)?.with_weight_bits(candidate.bits_by_path())
 }
 
 fn cost_on(hardware: &Hardware, shapes: &[LayerShape]) -> Result<CostReport, HardwareError> {
@@ -446,6 +503,15 @@ mod tests {
                 "hardware.adc_bits = { times = 2, of = [4, 8] }",
                 "axis `adc_bits` cannot",
             ),
+            (
+                "hardware.weight_bits = { times = 6, of = [4, 17] }",
+                "axis `weight_bits` cannot be used as it is; give it whole numbers of bits from 2 to 16",
+            ),
+            ("hardware.weight_bits = [1, 4]", "axis `weight_bits` cannot"),
+            (
+                "hardware.weight_bits = { times = 2, of = [4, 8] }",
+                "axis `weight_bits` has another number of positions than `channels`",
+            ),
         ] {
             let odd = space(&format!("{LCDA}\n{axis}"));
             let message = axes(&odd).unwrap_err().to_string();
@@ -473,9 +539,8 @@ mod tests {
         };
         let candidate = axes.candidate(&space, &design(3, 6)).unwrap();
         let layer = |channels| CandidateLayer {
-            channels,
-            kernel: 3,
             block: Block::Residual,
+            ..CandidateLayer::new(channels, 3)
         };
         let expected = ConvolutionalCandidate {
             norm: CandidateNorm::Group,
@@ -487,7 +552,8 @@ mod tests {
         assert_eq!(candidate, expected);
         let even = axes.candidate(&space, &design(4, 6)).unwrap_err();
         assert!(even.contains("layers.kernel = 4 is even"), "{even}");
-        let hardware = axes.hardware(&space, &design(3, 3)).unwrap();
+        let narrow = axes.candidate(&space, &design(3, 3)).unwrap();
+        let hardware = axes.hardware(&space, &design(3, 3), &narrow).unwrap();
         let config = hardware.config();
         assert_eq!((config.array.rows, config.array.columns), (64, 64));
         let adc = config.array.adc.unwrap();
@@ -498,6 +564,94 @@ mod tests {
             (mapping.weight_bits.get(), mapping.slice_bits),
             (3, Some(3))
         );
+    }
+
+    /// Every layer is trained, stored and counted in its own bits.
+    #[test]
+    fn layers_have_bits_of_their_own() {
+        let text = "name = \"a\"\nnetwork.layers = [1, 2]\n\
+                    network.channels = { times = \"layers\", of = [4, 8] }\nnetwork.kernels = [3]\n\
+                    network.block = [\"depthwise-separable\"]\n\
+                    hardware.weight_bits = { times = \"layers\", of = [2, 4, 8] }";
+        let space = space(text);
+        let network = ConvolutionalCandidate {
+            bits: Some(WeightBits::EIGHT),
+            ..ConvolutionalCandidate::new([3, 8, 8], 10, Vec::new())
+        };
+        let papers = Hardware::preset("papers").unwrap();
+        let axes = Axes::new("training", &space, network, &papers).unwrap();
+        let names: Vec<String> = axes
+            .measures()
+            .into_iter()
+            .map(|measure| measure.name)
+            .collect();
+        assert_eq!(names[4..], ["activations", "storage"]);
+        let measured = |text: &str| {
+            let design = space.parse(text).unwrap();
+            let candidate = axes.candidate(&space, &design).unwrap();
+            let cost = axes.cost(&space, &design, &candidate).unwrap().values();
+            let hardware = axes.hardware(&space, &design, &candidate).unwrap();
+            (candidate, cost, hardware)
+        };
+        let rest = "block=depthwise-separable";
+        let (candidate, cost, hardware) = measured(&format!(
+            "layers=2 channels=4,8 kernels=3 {rest} weight_bits=2,4"
+        ));
+        let widths: Vec<Option<u8>> = candidate
+            .layers
+            .iter()
+            .map(|layer| layer.bits.map(WeightBits::get))
+            .collect();
+        assert_eq!(widths, [Some(2), Some(4)]);
+        // Activations and the last linear layer keep the bits of the network.
+        assert_eq!(candidate.bits, Some(WeightBits::EIGHT));
+        // 27 and 12 weights of 2 bits, 36 and 32 of 4, and 8 · 4 · 4 · 10 of 8.
+        assert_eq!(
+            cost[5],
+            f64::from(u32::div_ceil(39 * 2 + 68 * 4 + 1280 * 8, 8))
+        );
+        let held: Vec<(&str, u8)> = hardware
+            .config()
+            .layers
+            .iter()
+            .map(|layer| {
+                (
+                    layer.path.as_str(),
+                    layer.mapping.as_ref().unwrap().weight_bits.get(),
+                )
+            })
+            .collect();
+        let expected = [
+            ("layers.0.first.conv.weight", 2),
+            ("layers.0.second.conv.weight", 2),
+            ("layers.1.first.conv.weight", 4),
+            ("layers.1.second.conv.weight", 4),
+        ];
+        assert_eq!(held, expected);
+        // Cells of two bits: 2 bits are one of them and a sign, 4 bits are two, 8 bits are four.
+        let shapes = candidate.shapes();
+        let counted = hardware.accelerator().unwrap().cost(&shapes).unwrap();
+        for (layer, (shape, cells)) in counted
+            .layers
+            .iter()
+            .zip(shapes.iter().zip([2, 2, 4, 4, 8]))
+        {
+            assert_eq!(
+                layer.programming.cells,
+                cells * shape.weights(),
+                "{}",
+                layer.path
+            );
+        }
+        let (_, wide, _) = measured(&format!(
+            "layers=2 channels=4,8 kernels=3 {rest} weight_bits=8,8"
+        ));
+        assert!(wide[0] > cost[0] && wide[5] > cost[5], "{wide:?} {cost:?}");
+        assert_eq!(wide[3], cost[3]);
+        let (alone, ..) = measured(&format!(
+            "layers=1 channels=4 kernels=3 {rest} weight_bits=8"
+        ));
+        assert_eq!(alone.layers[0].bits, Some(WeightBits::EIGHT));
     }
 
     /// The costs of a design are those of an accelerator with the same numbers, built directly.

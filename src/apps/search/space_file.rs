@@ -20,7 +20,7 @@ use super::trained::Trained;
 use super::trained_config::{TrainedAs, TrainedConfig};
 
 /// The spaces that come with the program, by name.
-const SPACES: [(&str, &str); 7] = [
+const SPACES: [(&str, &str); 8] = [
     ("lcda", include_str!("../../../configs/spaces/lcda.toml")),
     (
         "lcda-hardware",
@@ -33,6 +33,10 @@ const SPACES: [(&str, &str); 7] = [
     (
         "digits",
         include_str!("../../../configs/spaces/digits.toml"),
+    ),
+    (
+        "digits-bits",
+        include_str!("../../../configs/spaces/digits-bits.toml"),
     ),
     (
         "skin-lesions",
@@ -240,6 +244,7 @@ mod tests {
             ("lcda", 11_390_625.0),
             ("lcda-hardware", 11_390_625.0 * 144.0),
             ("nas-analog-bench", 15_625.0),
+            ("digits-bits", 16.0 * 625.0),
         ] {
             let space = SpaceFile::open(name, None).unwrap().space().unwrap();
             assert_eq!((space.name(), space.size()), (name, size));
@@ -269,6 +274,26 @@ mod tests {
             }
             assert!(measured > 25, "{name}: {measured}");
         }
+    }
+
+    #[test]
+    fn the_space_of_bits_by_layer_can_be_trained_and_scored() {
+        let file = SpaceFile::open("digits-bits", None).unwrap();
+        let space = file.space().unwrap();
+        let measurer = file.judge(&space, &Arc::default()).unwrap();
+        let measures = measurer.judge.measures();
+        Score::new(file.score.clone(), measures).unwrap();
+        best_by_priority(&[], &file.priorities, measures).unwrap();
+        let design = space
+            .parse("channels=8,8,16,16 kernels=3 weight_bits=2,4,8,3")
+            .unwrap();
+        let known = measurer.judge.foresee(&space, &design).unwrap().unwrap();
+        let storage = measures
+            .iter()
+            .position(|measure| measure.name == "storage");
+        // 72, 576, 1152 and 2304 weights of the layers; 16 channels of 7 x 7 pixels, halved twice, on ten outputs of 8 bits.
+        let bits = 72 * 2 + 576 * 4 + 1152 * 8 + 2304 * 3 + 7840 * 8;
+        assert_eq!(known[storage.unwrap()], Some(f64::from(bits / 8)));
     }
 
     #[test]

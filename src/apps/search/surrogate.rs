@@ -8,7 +8,7 @@ use crossburn_training::TrainingError;
 use crossburn_training::search::{Design, Judge, Judged, Measure, Space};
 use serde::{Deserialize, Serialize};
 
-use super::axes::{Axes, Cost, number, refusal};
+use super::axes::{Axes, number, refusal};
 use super::layers::Measures;
 use crate::report::DesignLayer;
 
@@ -19,7 +19,7 @@ use crate::report::DesignLayer;
 /// quality   ceiling - span exp(-(x - origin) / scale) - 0.3 / 2^weight_bits - 0.3 / 2^adc_bits - 0.01 (cell_bits - 1) + noise z
 /// ```
 ///
-/// `z` is a normal number that depends on the design. The quality is at least that of chance and at most 1. The three terms of the hardware apply only if the
+/// `z` is a normal number that depends on the design. If every layer has its own `weight_bits`, their term is the mean over layers. The quality is at least that of chance and at most 1. The three terms of the hardware apply only if the
 /// space has these axes. The formula is invented. Like the quality of trained networks, it saturates with size; nothing else about it is measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -99,8 +99,8 @@ impl Surrogate {
         let quality = Measure::new("quality", "", Better::Higher);
         Ok(Self {
             config: config.clone(),
+            measures: [quality].into_iter().chain(axes.measures()).collect(),
             axes,
-            measures: [quality].into_iter().chain(Cost::measures()).collect(),
         })
     }
 
@@ -122,8 +122,12 @@ impl Surrogate {
             .map(|shape| (shape.weights() as f64).log10())
             .collect();
         let mean = logs.iter().sum::<f64>() / logs.len().max(1) as f64;
-        let coarse =
-            |name| number(space, design, name).map_or(0.0, |bits| 0.3 / 2f64.powi(bits as i32));
+        let coarse = |name| {
+            let chosen = space.chosen(design, name).unwrap_or_default();
+            let bits = chosen.iter().filter_map(|choice| choice.size());
+            let terms: Vec<f64> = bits.map(|bits| 0.3 / 2f64.powi(bits as i32)).collect();
+            terms.iter().sum::<f64>() / terms.len().max(1) as f64
+        };
         let cells =
             number(space, design, "cell_bits").map_or(0.0, |bits| 0.01 * (bits as f64 - 1.0));
         let mut normal = [0f32; 4];
@@ -228,6 +232,24 @@ mod tests {
         let quiet = values(&Surrogate::new(&quiet, &space).unwrap(), &space, text);
         assert!((first[0] - quiet[0]).abs() < 6.5 * 0.003 && first[0] != quiet[0]);
         assert_eq!(first[1..], quiet[1..]);
+    }
+
+    #[test]
+    fn bits_of_layers_count_by_their_mean() {
+        let quiet = SurrogateConfig {
+            noise: 0.0,
+            ..SurrogateConfig::default()
+        };
+        let with = |axis: &str, bits: &str| {
+            let space = space(&format!("{LCDA}\nhardware.weight_bits = {axis}"));
+            let surrogate = Surrogate::new(&quiet, &space).unwrap();
+            let text = format!("channels=32,32,32,32,32,32 kernels=3,3,3,3,3,3 weight_bits={bits}");
+            values(&surrogate, &space, &text)[0]
+        };
+        let each = with("{ times = 6, of = [4, 8] }", "4,8,8,8,8,4");
+        let (coarse, fine) = (with("[4, 8]", "4"), with("[4, 8]", "8"));
+        assert!((each - (2.0 * coarse + 4.0 * fine) / 6.0).abs() < 1e-12);
+        assert!(coarse < fine);
     }
 
     #[test]

@@ -1,23 +1,21 @@
 //! Designs that were measured before: rows of a table.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use crossburn_hardware::cost::{Accelerator, CostReport};
 use crossburn_hardware::deploy::Hardware;
-use crossburn_models::nas::{CellNetwork, CellOperation};
-use crossburn_noise::{Better, path_hash};
+use crossburn_models::nas::{CellCandidate, CellOperation, NasCell};
+use crossburn_noise::Better;
 use crossburn_training::TrainingError;
 use crossburn_training::search::{Choice, Design, Judge, Judged, Measure, Space};
 use serde::{Deserialize, Serialize};
 
 use super::axes::PICO;
 use super::layers::{Measures, layers_of};
+use super::table_rows::TableRows;
 use crate::report::DesignLayer;
-
-/// Most bytes of a table that are read.
-const MOST_BYTES: u64 = 1 << 28;
 
 /// A table of measured designs. The key of a row consists of the numbers of the choices of an axis, joined by `-`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,7 +59,7 @@ fn one() -> f64 {
 pub(super) struct Table {
     config: TableConfig,
     measures: Vec<Measure>,
-    rows: HashMap<String, Vec<f64>>,
+    rows: BTreeMap<String, Vec<f64>>,
     digest: u64,
     accelerator: Option<Accelerator>,
 }
@@ -72,7 +70,6 @@ impl Table {
     /// # Errors
     /// If the file cannot be read or lacks a column, a value is not finite, or the space lacks the axis.
     pub(super) fn open(config: &TableConfig, space: &Space) -> Result<Self> {
-        let path = config.file.display();
         let Some(axis) = space.axis(&config.axis) else {
             bail!(
                 "evaluation.axis = {}: the space has no such axis",
@@ -98,69 +95,21 @@ impl Table {
                 column.scale
             );
         }
-        let metadata = fs_err::metadata(&config.file)
-            .with_context(|| format!("there is no table at {path}: give it with --table FILE"))?;
-        if metadata.len() > MOST_BYTES {
+        if config.columns.is_empty() {
             bail!(
-                "{path} has more than {} MiB, the most that is read",
-                MOST_BYTES >> 20
+                "evaluation.column is empty: name a column of {}",
+                config.file.display()
             );
         }
-        let text = fs_err::read_to_string(&config.file)?;
-        let mut lines = text.lines();
-        let header: Vec<&str> = lines
-            .next()
-            .unwrap_or_default()
-            .split(',')
-            .map(str::trim)
+        let columns: Vec<&str> = config
+            .columns
+            .iter()
+            .map(|column| column.column.as_str())
             .collect();
-        let place = |column: &str| {
-            header
-                .iter()
-                .position(|name| *name == column)
-                .with_context(|| {
-                    format!(
-                        "{path} has no column `{column}`: its columns are {}",
-                        header.join(", ")
-                    )
-                })
-        };
-        let key = place(&config.key)?;
-        let columns = config.columns.iter();
-        let places: Vec<usize> = columns
-            .map(|column| place(&column.column))
-            .collect::<Result<_>>()?;
-        if places.is_empty() {
-            bail!("evaluation.column is empty: name a column of {path}");
-        }
-        let mut rows = HashMap::new();
-        for (number, line) in lines
-            .enumerate()
-            .filter(|(_, line)| !line.trim().is_empty())
-        {
-            let cells: Vec<&str> = line.split(',').map(str::trim).collect();
-            let at = number + 2;
-            if cells.len() != header.len() {
-                bail!(
-                    "{path}, line {at}: {} values, not {}",
-                    cells.len(),
-                    header.len()
-                );
-            }
-            let values = places.iter().zip(&config.columns).map(|(place, column)| {
-                let cell = cells[*place];
-                let value = cell.parse::<f64>().ok().filter(|value| value.is_finite());
-                let value = value.with_context(|| {
-                    format!(
-                        "{path}, line {at}, column {}: `{cell}` is no finite number",
-                        column.column
-                    )
-                })?;
-                Ok(value * column.scale)
-            });
-            let values = values.collect::<Result<Vec<f64>>>()?;
-            if rows.insert(cells[key].to_string(), values).is_some() {
-                bail!("{path}, line {at}: the row `{}` comes twice", cells[key]);
+        let mut read = TableRows::read(&config.file, &config.key, &columns)?;
+        for values in read.rows.values_mut() {
+            for (value, column) in values.iter_mut().zip(&config.columns) {
+                *value *= column.scale;
             }
         }
         let accelerator = match &config.accelerator {
@@ -197,8 +146,8 @@ impl Table {
         Ok(Self {
             config: config.clone(),
             measures,
-            rows,
-            digest: path_hash(&text),
+            rows: read.rows,
+            digest: read.digest,
             accelerator,
         })
     }
@@ -240,16 +189,16 @@ impl Table {
     ///
     /// # Errors
     /// If the design is no cell, in words.
-    fn cell(&self, space: &Space, design: &Design) -> Result<CellNetwork, String> {
+    fn cell(&self, space: &Space, design: &Design) -> Result<CellCandidate, String> {
         let chosen = space.chosen(design, &self.config.axis).unwrap_or_default();
         let edges: Vec<CellOperation> = chosen.into_iter().filter_map(operation).collect();
         let edges = edges.try_into();
         let edges = edges.map_err(|_| "the design is no cell".to_string())?;
-        Ok(CellNetwork { edges })
+        Ok(CellCandidate::new(NasCell { edges }))
     }
 }
 
-fn counted(accelerator: &Accelerator, cell: &CellNetwork) -> Result<CostReport, String> {
+fn counted(accelerator: &Accelerator, cell: &CellCandidate) -> Result<CostReport, String> {
     let counted = accelerator.cost(&cell.shapes());
     counted.map_err(|error| error.to_string())
 }

@@ -165,11 +165,12 @@ impl Trained {
         let fair = fair
             .iter()
             .map(|name| Measure::new(name, "", Better::Lower));
-        let measures = [quality].into_iter().chain(Cost::measures());
+        let axes = Axes::new(KIND, space, network, &hardware)?;
+        let measures = [quality].into_iter().chain(axes.measures());
         let measures = measures.chain(rest).chain(fair);
         let trained = Self {
             config: config.clone(),
-            axes: Axes::new(KIND, space, network, &hardware)?,
+            axes,
             measures: measures.collect(),
             trials,
             made: Once::default(),
@@ -304,7 +305,8 @@ impl Trained {
     fn judge_design(&self, space: &Space, design: &Design) -> Result<Judged, TrainingError> {
         let built = self.axes.candidate(space, design).and_then(|candidate| {
             let cost = self.cost_of(space, design, &candidate)?;
-            Ok((candidate, cost, self.axes.hardware(space, design)?))
+            let hardware = self.axes.hardware(space, design, &candidate)?;
+            Ok((candidate, cost, hardware))
         });
         self.judge_built(built)
     }
@@ -369,7 +371,8 @@ impl Judge for Trained {
             return Ok(Some(Vec::new()));
         };
         let quality = [None].into_iter();
-        let mut known: Vec<Option<f64>> = quality.chain(cost.values().map(Some)).collect();
+        let costs = cost.values().into_iter().map(Some);
+        let mut known: Vec<Option<f64>> = quality.chain(costs).collect();
         known.resize(self.measures.len(), None);
         Ok(Some(known))
     }
@@ -450,6 +453,37 @@ mod tests {
         let candidate = trained.candidate(&space, &design).unwrap();
         let alone = trained.judge_candidate(&candidate).unwrap();
         assert_eq!(alone, Judged::Measured(values));
+    }
+
+    #[test]
+    fn bits_of_layers_are_trained_stored_and_limited() {
+        let axes = "hardware.weight_bits = { times = 2, of = [2, 8] }";
+        let text = format!(
+            "name = \"a\"\nnetwork.channels = {{ times = 2, of = [4] }}\nnetwork.kernels = [3]\n{axes}"
+        );
+        let space = Space::new(toml::from_str::<SpaceConfig>(&text).unwrap()).unwrap();
+        let config = CONFIG.replace("groups = true", "");
+        let trained = trained(&space, &config, &Arc::default()).unwrap();
+        let names = trained.measures().iter();
+        let names: Vec<&str> = names.map(|measure| measure.name.as_str()).collect();
+        assert_eq!(names[6..], ["storage", "kpp1", "clean"]);
+        let judge = |bits: &str| {
+            let text = format!("channels=4,4 kernels=3 weight_bits={bits}");
+            let design = space.parse(&text).unwrap();
+            let known = trained.foresee(&space, &design).unwrap().unwrap();
+            match trained.judge(&space, &design).unwrap() {
+                Judged::Measured(values) => (values, known),
+                Judged::Refused(reason) => panic!("{reason}"),
+            }
+        };
+        let ((narrow, known), (wide, _)) = (judge("2,2"), judge("8,8"));
+        // 108 and 144 weights of the layers; 4 · 16 · 16 · 4 of the output in 32 bits.
+        assert_eq!(known[6], Some(f64::from((252 * 2 + 4096 * 32) / 8u32)));
+        assert_eq!(wide[6] - narrow[6], f64::from(252 * 6 / 8u32));
+        assert!(
+            narrow[1] < wide[1] && narrow[4] == wide[4],
+            "{narrow:?} {wide:?}"
+        );
     }
 
     #[test]

@@ -106,7 +106,7 @@ pub struct Claim {
     pub measured: Vec<f64>,
     /// Their mean.
     pub mean: f64,
-    /// A 95 % interval for the mean over trainings, where there are several.
+    /// A 95 % interval for the mean: over trainings, where there are several, or over what `what` says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<[f64; 2]>,
     /// Whether what was expected holds.

@@ -10,7 +10,8 @@ const DEFINITIONS: [&str; 4] = [
     "Budget: items that went forward and backward in training, with those of the training that it starts from, or evaluations of a search, relative to the first row.",
     "Strengths that a method does not find by itself are chosen on validation items, and on chips of their own where chips are judged; every \
      number of the tables is of test items and fresh chips.",
-    "Intervals are Student's t over seeds, of differences within a seed where two trainings are compared. A claim holds if its \
+    "Intervals are Student's t over seeds, of differences within a seed where two trainings are compared; those of rank correlations are \
+     bootstrap intervals over rows. A claim holds if its \
      whole interval is what was expected, fails if none of it is, and is unresolved otherwise.",
 ];
 

@@ -67,9 +67,8 @@ impl Baseline {
     /// The network, with the inputs, outputs and bits that `open` gives.
     pub(super) fn network(&self, open: &ConvolutionalCandidate) -> ConvolutionalCandidate {
         let layer = |channels: &usize| CandidateLayer {
-            channels: *channels,
-            kernel: self.kernel,
             block: self.block,
+            ..CandidateLayer::new(*channels, self.kernel)
         };
         ConvolutionalCandidate {
             layers: self.channels.iter().map(layer).collect(),
