@@ -216,7 +216,7 @@ mod tests {
         );
         let mut texts = std::collections::BTreeSet::new();
         for cell in all_cells() {
-            assert_eq!(cell.to_string().parse(), Ok(cell));
+            assert_eq!(cell.to_string().parse::<NasCell>(), Ok(cell));
             texts.insert(cell.to_string());
         }
         assert_eq!(texts.len(), 15_625);

@@ -139,7 +139,7 @@ fn measured_cells(path: &Path) -> Result<(Vec<MeasuredCell>, u64)> {
             operations.get(number).copied().flatten()
         });
         let edges: Option<Vec<CellOperation>> = edges.collect();
-        let edges = edges.and_then(|edges| edges.try_into().ok());
+        let edges: Option<[CellOperation; 6]> = edges.and_then(|edges| edges.try_into().ok());
         let edges = edges.with_context(|| {
             format!(
                 "{}: the row `{name}` is no cell: name six operations by their numbers from 0 to 4, as 2-0-1-3-4-2",
@@ -353,6 +353,8 @@ impl Experiment for AnalogNas {
             ..CellCandidate::new(arm.cell)
         };
         let name = training_name(arm, seed);
+        let cannot = || format!("cannot measure `{name}`");
+        candidate.check().with_context(cannot)?;
         let mut follower = observer.training(&name);
         let told = observer.chips(&name, self.size.chips);
         let measured = trials.measure_observed(
@@ -362,8 +364,10 @@ impl Experiment for AnalogNas {
             &mut follower,
             &*told,
         );
-        let measured = measured.with_context(|| format!("cannot measure `{name}`"))?;
-        let Some(found) = measured.filter(|_| !place.is_stopped()) else {
+        let Some(found) = measured
+            .with_context(cannot)?
+            .filter(|_| !place.is_stopped())
+        else {
             return Ok(None);
         };
         let numbers = [
