@@ -198,9 +198,25 @@ fn bad_accelerators_are_one_line_that_names_them() {
     file("own.toml", format!("{isaac}{own}"));
     let message = bad(folder, "map run --accelerator own.toml");
     assert!(
-        message.contains("`fc3.weight` has a mapping or an array of its own"),
+        message.contains("`fc3.weight` has an array or a mapping.scheme of its own"),
         "{message}"
     );
+    // Other bits alone are counted: 4 bits take two of the cells of which 16 bits take eight.
+    let same = own.replace(
+        "{ weight",
+        "{ scheme = \"digital-offset\", slice_bits = 2, weight",
+    );
+    file("same.toml", format!("{isaac}{same}"));
+    let cells = |accelerator: &str, out: &str| {
+        let command = format!("map run --accelerator {accelerator} --out {out} --json");
+        let document: Value = serde_json::from_slice(&good(folder, &command).stdout).unwrap();
+        let layers = document["cost"]["layers"].as_array().unwrap().clone();
+        let named = layers
+            .into_iter()
+            .find(|layer| layer["path"] == "fc3.weight");
+        named.unwrap()["programming"]["cells"].as_u64().unwrap()
+    };
+    assert_eq!(4 * cells("same.toml", "same"), cells("isaac", "usual"));
     file(
         "slices.toml",
         isaac.replacen("slice_bits = 2", "slice_bits = 2\nslices = 9", 1),
