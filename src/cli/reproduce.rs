@@ -95,7 +95,7 @@ enum Paper {
     Rocr,
     /// Faces from synthetic data: verification, bias and thresholds
     Frcsyn,
-    /// Cells of networks on phase-change memory: their order after a brief training, and in a table
+    /// Cells of networks on phase-change memory, beside a table of measured ones
     AnalogNas,
     /// Ways to make a language model personal, and the devices that each of them suits
     EdgeLlm,

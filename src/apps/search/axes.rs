@@ -450,7 +450,11 @@ fn hardware_for(
     config: HardwareConfig,
     candidate: &ConvolutionalCandidate,
 ) -> Result<Hardware, HardwareError> {
-    Hardware::try_from(config)?.with_weight_bits(candidate.bits_by_path())
+    let (hardware, bits) = (Hardware::try_from(config)?, candidate.bits_by_path());
+    match bits.is_empty() {
+        true => Ok(hardware),
+        false => hardware.with_weight_bits(bits),
+    }
 }
 
 fn cost_on(hardware: &Hardware, shapes: &[LayerShape]) -> Result<CostReport, HardwareError> {
