@@ -50,10 +50,14 @@ pub use crossburn_models as models;
 pub use crossburn_noise as noise;
 pub use crossburn_training as training;
 
+mod allocations;
 mod apps;
 pub mod cli;
 mod memory;
 pub mod report;
+
+#[doc(hidden)]
+pub use allocations::CountedAllocator;
 
 /// What most programs need.
 pub mod prelude {

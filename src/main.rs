@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
-/// Tensors come and go by the megabyte: an allocator that keeps pages saves their first touch, up to half of a step.
+use crossburn::CountedAllocator;
+
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: CountedAllocator = CountedAllocator;
 
 fn main() -> ExitCode {
     crossburn::cli::main()

@@ -8,7 +8,7 @@ use crossburn_noise::{Better, Population};
 use serde_json::Value;
 
 use super::differences::differences;
-use crate::report::{MethodResults, PopulationSummary, Results, RunCommand};
+use crate::report::{Document, MethodResults, Origin, PopulationSummary, Results, RunCommand};
 
 /// The key of the items' digests in the configuration of an evaluation.
 pub(crate) const DATA_DIGEST: &str = "data_digest";
@@ -97,34 +97,69 @@ fn require_evaluation(shard: &Shard, first: &Shard) -> Result<()> {
     }
 }
 
+/// Two runs that are merged: their names in messages, the first one first, and what they are parts of.
+#[derive(Clone, Copy)]
+pub(crate) struct Pair<'a> {
+    pub(crate) first: &'a str,
+    pub(crate) other: &'a str,
+    pub(crate) whole: &'a str,
+}
+
+impl Pair<'_> {
+    /// The error that the second run does not belong to the first, with the setting that was `found` to differ.
+    ///
+    /// # Errors
+    /// Always.
+    pub(crate) fn refuse(self, found: &str) -> Result<()> {
+        bail!(
+            "{} is not a shard of the same {} as {}: their settings differ ({found})",
+            self.other,
+            self.whole,
+            self.first
+        )
+    }
+
+    /// Refuses documents of different versions or commits of Crossburn. A commit that is not known is noted.
+    ///
+    /// # Errors
+    /// Names both versions or commits.
+    pub(crate) fn require_same_build(
+        self,
+        there: &Origin<'_>,
+        here: &Origin<'_>,
+        notes: &mut Vec<String>,
+    ) -> Result<()> {
+        if there.version != here.version {
+            return self.refuse(&format!(
+                "Crossburn {} there, {} here: run both with one version",
+                there.version, here.version
+            ));
+        }
+        match (there.commit, here.commit) {
+            (Some(a), Some(b)) if a != b => {
+                return self.refuse(&format!(
+                    "commit {a} of Crossburn there, {b} here: run both with one commit"
+                ));
+            }
+            (None, Some(_)) | (Some(_), None) => notes.push(format!(
+                "{} and {} may be of different commits of Crossburn: one of them does not say",
+                self.first, self.other
+            )),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
 /// Refuses a run whose settings differ from those of the first.
 fn require_same(other: &Shard, first: &Shard, notes: &mut Vec<String>) -> Result<()> {
     let (there, here) = (&first.results, &other.results);
-    let refuse = |found: String| -> Result<()> {
-        bail!(
-            "{} is not a shard of the same population as {}: their settings differ ({found})",
-            other.name,
-            first.name
-        )
+    let pair = Pair {
+        first: &first.name,
+        other: &other.name,
+        whole: "population",
     };
-    if there.version != here.version {
-        return refuse(format!(
-            "Crossburn {} there, {} here: run both with one version",
-            there.version, here.version
-        ));
-    }
-    match (&there.commit, &here.commit) {
-        (Some(a), Some(b)) if a != b => {
-            return refuse(format!(
-                "commit {a} of Crossburn there, {b} here: run both with one commit"
-            ));
-        }
-        (None, Some(_)) | (Some(_), None) => notes.push(format!(
-            "{} and {} may be of different commits of Crossburn: one of them does not say",
-            first.name, other.name
-        )),
-        _ => {}
-    }
+    pair.require_same_build(&there.origin(), &here.origin(), notes)?;
     let digests = [there, here]
         .iter()
         .all(|run| !run.config[DATA_DIGEST].is_null());
@@ -142,7 +177,7 @@ fn require_same(other: &Shard, first: &Shard, notes: &mut Vec<String>) -> Result
     };
     let found = differences(&compared(there), &compared(here));
     if !found.is_empty() {
-        return refuse(found.join("; "));
+        return pair.refuse(&found.join("; "));
     }
     let names = |run: &Results| -> Vec<String> {
         run.methods
@@ -152,7 +187,7 @@ fn require_same(other: &Shard, first: &Shard, notes: &mut Vec<String>) -> Result
     };
     let (a, b) = (names(there), names(here));
     if a != b {
-        return refuse(format!("{} there, {} here", a.join(", "), b.join(", ")));
+        return pair.refuse(&format!("{} there, {} here", a.join(", "), b.join(", ")));
     }
     Ok(())
 }
@@ -168,39 +203,67 @@ fn chips(population: &PopulationSummary) -> Range<u64> {
 
 /// Refuses shards that share chips, and shards that lack chips of `whole`. The shards are in the order of their chips.
 fn require_whole(shards: &[Shard], whole: Option<u64>) -> Result<()> {
-    let methods = shards[0].results.methods.len();
-    for index in 0..methods {
-        let mut end = 0;
-        let mut before = "";
+    const CHIPS: Pieces = Pieces {
+        one: "chip",
+        several: "chips",
+        whole: "population",
+    };
+    for index in 0..shards[0].results.methods.len() {
+        let held = |shard: &Shard| shard.results.methods[index].population.as_ref().map(chips);
+        let parts: Vec<(&str, Range<u64>)> = shards
+            .iter()
+            .filter_map(|shard| Some((shard.name.as_str(), held(shard)?)))
+            .collect();
+        CHIPS.require_whole(&parts, whole)?;
+    }
+    Ok(())
+}
+
+/// The numbered pieces that shards hold, in words.
+pub(crate) struct Pieces {
+    pub(crate) one: &'static str,
+    pub(crate) several: &'static str,
+    /// What they are pieces of.
+    pub(crate) whole: &'static str,
+}
+
+impl Pieces {
+    /// Refuses parts that share pieces, and parts that lack pieces of `whole`; the parts, by name, are in the order of their pieces. Without `whole` they
+    /// end with the last.
+    ///
+    /// # Errors
+    /// Names the parts, and pieces that are missing or held twice.
+    pub(crate) fn require_whole(
+        &self,
+        parts: &[(&str, Range<u64>)],
+        whole: Option<u64>,
+    ) -> Result<()> {
+        let Self { one, several, .. } = self;
+        let (mut end, mut before, mut lacking) = (0, "", 0);
         let mut missing = Vec::new();
-        let mut gap = |from: u64, to: u64| match to.checked_sub(from) {
-            None | Some(0) => {}
-            Some(1) => missing.push(format!("chip {from}")),
-            Some(_) => missing.push(format!("chips {from} to {}", to - 1)),
+        let mut gap = |from: u64, to: u64| {
+            let count = to.saturating_sub(from);
+            lacking += count;
+            match count {
+                0 => {}
+                1 => missing.push(format!("{one} {from}")),
+                _ => missing.push(format!("{several} {from} to {}", to - 1)),
+            }
         };
-        for shard in shards {
-            let Some(population) = &shard.results.methods[index].population else {
-                continue;
-            };
-            let held = chips(population);
+        for (name, held) in parts {
             if held.start < end {
                 bail!(
-                    "{before} and {} both hold chip {}: name every shard once",
-                    shard.name,
+                    "{before} and {name} both hold {one} {}: name every shard once",
                     held.start
                 );
             }
             gap(end, held.start);
-            (end, before) = (held.end, &shard.name);
+            (end, before) = (held.end, *name);
         }
         let whole = whole.unwrap_or(end);
         gap(end, whole);
         if !missing.is_empty() {
-            let verb = if missing.len() == 1 && !missing[0].starts_with("chips") {
-                "is"
-            } else {
-                "are"
-            };
+            let verb = if lacking == 1 { "is" } else { "are" };
             bail!(
                 "{} of {whole} {verb} missing: name the shards that hold them, too",
                 missing.join(" and ")
@@ -208,12 +271,13 @@ fn require_whole(shards: &[Shard], whole: Option<u64>) -> Result<()> {
         }
         if end > whole {
             bail!(
-                "{before} holds chips up to {}, more than the {whole} of its population",
-                end - 1
+                "{before} holds {several} up to {}, more than the {whole} of its {}",
+                end - 1,
+                self.whole
             );
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Joins the parts of a population, in the order of their chips.
@@ -250,7 +314,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::report::{DataSummary, Document, Figures, Timing};
+    use crate::report::{DataSummary, Figures, Timing};
     use crossburn_noise::Metric;
 
     /// The metric of a chip with a method.

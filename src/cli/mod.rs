@@ -39,6 +39,7 @@ mod reproduce;
 mod run_lock;
 mod run_setup;
 mod search;
+mod shard;
 mod size;
 mod speech;
 mod stored_prompts;

@@ -9,7 +9,7 @@ use crossburn_training::data::DataSource;
 use super::model_choice::located;
 use super::progress::Follower;
 use super::run_setup::{RunArguments, expect_kept, holds_kept, run_folder};
-use super::study::run_study;
+use super::study::{StudyWork, run_study};
 use super::{Outcome, command_line, finish, note, resumable};
 use crate::apps::edge_llm::StudyFile;
 use crate::apps::reproduce::{
@@ -214,7 +214,12 @@ impl Reproduce {
         };
         let out = run_folder(self.out.as_deref(), "reproduce-edge-llm");
         let people = [("seeds", study.people().to_string())];
-        run_study(&study, &self.run, (out, "reproduce"), self.resume, &people)
+        let work = StudyWork {
+            people: 0..study.people(),
+            costs: false,
+            resume: self.resume,
+        };
+        run_study(&study, &self.run, (out, "reproduce"), &work, &people)
     }
 
     /// The data of the command line, or else those that come with the program.

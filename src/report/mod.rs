@@ -55,8 +55,10 @@ mod widths;
 mod worst_case;
 
 pub use document::{Document, Origin, Timing};
-pub use edge_study::{EdgeStudy, RoundingErrors, StudyCell, StudyModel, StudyPoint, StudyTask};
-pub(crate) use edge_study::{interval, interval_of, mean};
+pub use edge_study::{
+    EdgeStudy, RoundingErrors, StudyCell, StudyCost, StudyModel, StudyPart, StudyPoint, StudyTask,
+};
+pub(crate) use edge_study::{interval, interval_of, mean, median};
 pub use error::ReportError;
 pub use mapping::{Mapping, MappingData};
 pub use reproduction::{

@@ -298,15 +298,16 @@ impl DecoderConfig {
     }
 
     /// Numbers that a block keeps of a token for the gradient of its input: inputs of two norms, query, key, value and result of the
-    /// attention, gate before and after its activation, and what it scales.
+    /// attention; with a gate the gate before and after its activation and what it scales, otherwise what the activation takes in.
     pub fn kept_for_gradients(&self) -> u64 {
         let size = |size: usize| size as u64;
         let product = |factor: u64, size: u64| factor.saturating_mul(size);
+        let hidden = if self.feed_forward.gated { 3 } else { 1 };
         [
             product(2, size(self.width)),
             product(2, size(self.query_width())),
             product(2, size(self.key_value_width())),
-            product(3, size(self.hidden_width)),
+            product(hidden, size(self.hidden_width)),
         ]
         .into_iter()
         .fold(0, u64::saturating_add)

@@ -31,33 +31,31 @@ pub(super) struct Laboratory<'a> {
 }
 
 /// A person's texts, as tokens of one model.
-struct Given {
+pub(super) struct Given {
     /// One text per question.
-    questions: Vec<Vec<u32>>,
+    pub(super) questions: Vec<Vec<u32>>,
     /// One text per example of the history; empty if the method does not learn.
-    lessons: Vec<Sequence>,
+    pub(super) lessons: Vec<Sequence>,
 }
 
 impl Given {
-    /// Number of tokens of the longest text, and of the longest learned answer.
-    fn longest(&self) -> [usize; 2] {
-        let lessons = self.lessons.iter();
-        let answers = lessons
-            .clone()
-            .map(|lesson| lesson.tokens.len() - lesson.first);
-        let all = lessons.map(|lesson| lesson.tokens.len());
-        let all = all.chain(self.questions.iter().map(Vec::len));
-        [all.max().unwrap_or(0), answers.max().unwrap_or(0)]
+    /// Number of tokens of the longest lesson, of the longest learned answer, and of the longest question.
+    fn longest(&self) -> [usize; 3] {
+        let lessons = || self.lessons.iter();
+        let answers = lessons().map(|lesson| lesson.tokens.len() - lesson.first);
+        let learned = lessons().map(|lesson| lesson.tokens.len());
+        let questions = self.questions.iter().map(Vec::len);
+        [learned.max(), answers.max(), questions.max()].map(|longest| longest.unwrap_or(0))
     }
 }
 
 impl Laboratory<'_> {
-    fn base(&self, condition: &Condition) -> Result<&Base> {
+    pub(super) fn base(&self, condition: &Condition) -> Result<&Base> {
         let key = (condition.model.clone(), condition.compression);
         self.bases.of.get(&key).context("a model is missing")
     }
 
-    fn profile(&self, condition: &Condition, person: u64) -> Result<Profile> {
+    pub(super) fn profile(&self, condition: &Condition, person: u64) -> Result<Profile> {
         let sizes = [self.study.longest_history(), self.study.questions];
         let kind = kind_of(&condition.task)?;
         Ok(Profile::draw(self.study.seed, person, kind, sizes)?)
@@ -68,7 +66,26 @@ impl Laboratory<'_> {
         ChipSeed::new(self.study.seed ^ path_hash("chips of people"), person)
     }
 
-    fn given(&self, condition: &Condition, profile: &Profile, person: u64) -> Result<Given> {
+    /// The key of what a person's adapter draws.
+    pub(super) fn key(&self, person: u64) -> u64 {
+        self.study.seed ^ path_hash(&format!("adapter of person {person}"))
+    }
+
+    /// The model of `condition`, on the chip of `person` if its weights deviate.
+    pub(super) fn decoder(&self, condition: &Condition, person: u64) -> Result<Decoder> {
+        let whole = &self.base(condition)?.decoder;
+        Ok(match condition.law.variation() {
+            Some(variation) => manufacture(whole, &variation, self.chip(person)),
+            None => whole.clone(),
+        })
+    }
+
+    pub(super) fn given(
+        &self,
+        condition: &Condition,
+        profile: &Profile,
+        person: u64,
+    ) -> Result<Given> {
         let method = condition.method;
         let history = profile.recent(condition.history);
         let memory = match method.retrieves() {
@@ -113,15 +130,17 @@ impl Laboratory<'_> {
     pub(super) fn demand(&self, condition: &Condition) -> Result<Demand<'_>> {
         let base = self.base(condition)?;
         let given = self.given(condition, &self.profile(condition, 0)?, 0)?;
-        let [tokens, predicted] = given.longest();
+        let [tokens, predicted, asked] = given.longest();
         let virtual_tokens = condition.method.virtual_tokens();
         Ok(Demand {
             config: base.decoder.config(),
             weights: base.bytes,
             method: condition.method,
             batch: self.study.batch.min(given.lessons.len().max(1)),
-            tokens: (tokens + virtual_tokens).max(self.study.answer_tokens),
-            predicted: predicted.max(self.study.answer_tokens),
+            tokens: tokens + virtual_tokens,
+            predicted,
+            asked: asked + virtual_tokens,
+            answer: self.study.answer_tokens,
         })
     }
 
@@ -135,11 +154,7 @@ impl Laboratory<'_> {
         person: u64,
         rate: Option<f64>,
     ) -> Result<Option<Measured>> {
-        let base = self.base(condition)?;
-        let decoder = match condition.law.variation() {
-            Some(variation) => manufacture(&base.decoder, &variation, self.chip(person)),
-            None => base.decoder.clone(),
-        };
+        let decoder = self.decoder(condition, person)?;
         let profile = self.profile(condition, person)?;
         let given = self.given(condition, &profile, person)?;
         let judge = Judge {
@@ -159,7 +174,7 @@ impl Laboratory<'_> {
             }));
         };
         let device = self.device.clone().autodiff();
-        let key = self.study.seed ^ path_hash(&format!("adapter of person {person}"));
+        let key = self.key(person);
         let adapter = initialize(adapter.init(decoder.config(), &device)?, key);
         let lessons = LanguageModelling::new(given.lessons)?;
         let tuning = AdapterTuning {

@@ -12,7 +12,7 @@ use crossburn_hardware::prune::PruningPattern;
 use crossburn_hardware::quantize::Rounding;
 use crossburn_hardware::{WeightBits, WeightPlan};
 use crossburn_models::decoder::Decoder;
-use crossburn_noise::{PathPattern, host_weights_at, matrix_weights};
+use crossburn_noise::{HostWeight, PathPattern, host_weights_at, matrix_weights};
 use serde::{Deserialize, Serialize};
 
 /// Number of an output's inputs that share a grid.
@@ -125,8 +125,7 @@ impl Compression {
             .values()
             .map(|weight| {
                 let count = weight.values.len() as u64;
-                let outputs = weight.shape.last().copied().unwrap_or(1) as u64;
-                let inputs = count / outputs.max(1);
+                let [inputs, outputs] = inputs_and_outputs(weight).map(|size| size as u64);
                 match self {
                     Self::None => FLOAT * count,
                     Self::Gptq(bits) | Self::Nearest(bits) => {
@@ -142,6 +141,12 @@ impl Compression {
             .sum();
         FLOAT * (all - inside) + compressed
     }
+}
+
+/// Inputs and outputs of a matrix of a decoder.
+pub(super) fn inputs_and_outputs(weight: &HostWeight) -> [usize; 2] {
+    let outputs = weight.shape.last().copied().unwrap_or(1);
+    [weight.values.len() / outputs.max(1), outputs]
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 //! user's device.
 //!
 //! ```text
-//! STUDY.toml ─▶ StudyFile ─▶ Bases: models, trained, compressed ─▶ cells: one person, one condition ─▶ EdgeStudy, the document
-//!                                                                                                     └─▶ recommend
+//! STUDY.toml ─▶ StudyFile ─▶ Bases: models, trained, compressed ─┬─▶ cells: one person, one condition ─┬─▶ EdgeStudy, the document ─▶ recommend
+//!                                                                 ├─▶ costs: memory and time, measured ─┤
+//!                                                                 └─▶ energy of arrays, estimated ──────┘
 //! ```
 //!
 //! # Source
@@ -16,13 +17,17 @@ mod cells;
 mod claims;
 mod compression;
 mod conditions;
+mod costs;
+mod energy;
 mod law;
+mod merge;
 mod rates;
 mod recommend;
 mod study;
 mod study_file;
 
+pub(crate) use merge::merge;
 pub(crate) use recommend::{Asked, Choice, Recommendation, recommend};
-pub(crate) use study::{StudyPlace, config, run};
+pub(crate) use study::{StudyExtent, StudyPlace, config, run};
 pub(crate) use study_file::StudyFile;
 use study_file::kind_of;

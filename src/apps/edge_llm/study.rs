@@ -1,6 +1,7 @@
 //! Runs a study: models, learning rates, every person under every condition, and the document.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -16,12 +17,15 @@ use super::cells::{CellStore, Measured};
 use super::claims::claims;
 use super::compression::Compression;
 use super::conditions::Condition;
+use super::costs::CostStore;
 use super::rates::{chosen, rate_of, trials};
 use super::study_file::{StudyFile, kind_of};
 use crate::apps::lanes::in_lanes;
 use crate::apps::study::{Clock, StudyObserver, json, version};
 use crate::apps::workplace::Workplace;
-use crate::report::{Document, EdgeStudy, StudyCell, StudyModel, StudyPoint, StudyTask};
+use crate::report::{
+    Document, EdgeStudy, StudyCell, StudyModel, StudyPart, StudyPoint, StudyTask, mean,
+};
 
 /// Where a study runs.
 #[derive(Clone, Copy)]
@@ -31,6 +35,17 @@ pub(crate) struct StudyPlace<'a> {
     pub(crate) lanes: usize,
     /// The verb that runs it.
     pub(crate) made_by: &'a str,
+    /// What is measured.
+    pub(crate) extent: StudyExtent<'a>,
+}
+
+/// What is measured of a study.
+#[derive(Clone, Copy)]
+pub(crate) struct StudyExtent<'a> {
+    /// The people: all of the study, or those of a shard.
+    pub(crate) people: &'a Range<u64>,
+    /// Whether memory and time of every condition are measured as well.
+    pub(crate) costs: bool,
 }
 
 /// One person under some conditions of one model and task, and the learning rate of each condition.
@@ -46,6 +61,7 @@ struct Predicted {
     answering_bytes: u64,
     step_operations: f64,
     answer_operations: f64,
+    answer_joules: Option<f64>,
 }
 
 /// The conditions for which the device has enough memory.
@@ -80,13 +96,14 @@ pub(crate) fn run<O: StudyObserver>(
     }
     of["longest_history"] = json!(study.longest_history());
     of["rates"]["model"] = json!(study.grids.first().and_then(|grid| grid.models.first()));
-    let store = CellStore::open(place.work.out, of, place.work.resume)?;
+    let store = CellStore::open(place.work.out, of.clone(), place.work.resume)?;
+    let costs = CostStore::open(place.work.out, of, place.work.resume)?;
     let conditions = study.conditions()?;
     let bases = clock.time("models", || {
         Bases::new(study, &conditions, &place.work, observer)
     })?;
     match bases {
-        Some(bases) => measure(study, &bases, place, (store, conditions, clock)),
+        Some(bases) => measure(study, &bases, place, (store, costs), (conditions, clock)),
         None => Ok(None),
     }
 }
@@ -96,7 +113,8 @@ fn measure(
     study: &StudyFile,
     bases: &Bases,
     place: &StudyPlace<'_>,
-    (store, conditions, mut clock): (CellStore, Vec<Condition>, Clock),
+    (store, mut costs): (CellStore, CostStore),
+    (conditions, mut clock): (Vec<Condition>, Clock),
 ) -> Result<Option<EdgeStudy>> {
     let laboratory = Laboratory {
         study,
@@ -126,22 +144,28 @@ fn measure(
         return Ok(None);
     }
     let rates = chosen(study, &trials, &held(&store));
-    let jobs = jobs(study, &all, &rates);
+    let jobs = jobs(study, &all, &rates, place.extent.people);
     clock.time("people", || {
         do_all(&laboratory, "people", jobs, &store, place)
     })?;
+    if place.extent.costs {
+        let all = all.iter().map(|one| (one, rate_of(study, &rates, one)));
+        clock.time("memory and time", || {
+            costs.measure(&laboratory, all, place.work.observer)
+        })?;
+    }
     if stopped() {
         return Ok(None);
     }
     let store = held(&store);
     let cells = fitting.iter().map(|(condition, predicted)| {
-        cell(
-            study,
-            condition,
-            *predicted,
-            rate_of(study, &rates, condition),
-            &store,
-        )
+        let rate = rate_of(study, &rates, condition);
+        let cell = cell(study, condition, *predicted, (rate, place.extent), &store)?;
+        let asked = place.extent.costs;
+        Some(StudyCell {
+            cost: costs.get(&condition.to_string()).filter(|_| asked),
+            ..cell
+        })
     });
     let Some(cells) = cells.collect::<Option<Vec<StudyCell>>>() else {
         return Ok(None);
@@ -154,11 +178,12 @@ fn measure(
         reproduce: String::new(),
         config: config(study)?,
         made_by: place.made_by.to_string(),
-        people: study.people,
+        people: place.extent.count(),
+        part: place.extent.part(study),
         questions: study.questions as u64,
         operations_per_second: study.device.operations_per_second,
         tasks: tasks(&cells)?,
-        models: models(bases),
+        models: models(study, bases)?,
         cells,
         left_out,
         rounding: bases.rounding.clone(),
@@ -166,8 +191,26 @@ fn measure(
         not_measured: Vec::new(),
         timing: clock.timing(),
     };
-    (document.claims, document.not_measured) = claims(&document)?;
+    // A part of a study is too little for claims.
+    if document.part.is_none() {
+        (document.claims, document.not_measured) = claims(&document)?;
+    }
     Ok(Some(document))
+}
+
+impl StudyExtent<'_> {
+    /// Number of people.
+    fn count(self) -> u64 {
+        self.people.end.saturating_sub(self.people.start)
+    }
+
+    /// Which part of `study` it is; `None` for all of it.
+    fn part(self, study: &StudyFile) -> Option<StudyPart> {
+        (*self.people != (0..study.people)).then_some(StudyPart {
+            first: self.people.start,
+            of: study.people,
+        })
+    }
 }
 
 fn held<'a>(store: &'a Mutex<CellStore>) -> MutexGuard<'a, CellStore> {
@@ -185,6 +228,7 @@ fn fitting(laboratory: &Laboratory<'_>, conditions: Vec<Condition>) -> Result<Fi
             answering_bytes: demand.answering_bytes(),
             step_operations: demand.step_operations(),
             answer_operations: demand.answer_operations(),
+            answer_joules: laboratory.answer_joules(&condition, &demand)?,
         };
         let most = predicted.learning_bytes.max(predicted.answering_bytes);
         least = least.min(most);
@@ -207,6 +251,7 @@ fn jobs(
     study: &StudyFile,
     conditions: &[Condition],
     rates: &BTreeMap<(String, LearningMethod), f64>,
+    people: &Range<u64>,
 ) -> Vec<Job> {
     let mut groups: BTreeMap<[String; 4], Vec<&Condition>> = BTreeMap::new();
     for condition in conditions {
@@ -230,7 +275,7 @@ fn jobs(
                 .collect(),
         })
     };
-    (0..study.people).flat_map(of_person).collect()
+    people.clone().flat_map(of_person).collect()
 }
 
 /// Runs the missing part of `jobs`, several at a time. After each job its cells are kept.
@@ -272,11 +317,12 @@ fn cell(
     study: &StudyFile,
     condition: &Condition,
     predicted: Predicted,
-    rate: Option<f64>,
+    (rate, extent): (Option<f64>, StudyExtent<'_>),
     store: &CellStore,
 ) -> Option<StudyCell> {
     let name = condition.to_string();
-    let people = (0..study.people).map(|person| store.get(&name, person));
+    let people = extent.people.clone();
+    let people = people.map(|person| store.get(&name, person));
     let people: Vec<&Measured> = people.collect::<Option<_>>()?;
     let steps: Vec<u64> = match rate {
         Some(_) => study.steps.clone(),
@@ -293,7 +339,11 @@ fn cell(
         Some(StudyPoint {
             steps: *steps,
             operations: predicted.step_operations * *steps as f64,
-            loss: losses.map(|losses| losses.iter().sum::<f64>() / losses.len().max(1) as f64),
+            loss: losses.as_deref().map(mean),
+            losses: match extent.part(study) {
+                Some(_) => losses.unwrap_or_default(),
+                None => Vec::new(),
+            },
             quality: quality.collect::<Option<_>>()?,
         })
     };
@@ -308,6 +358,8 @@ fn cell(
         learning_bytes: predicted.learning_bytes,
         answering_bytes: predicted.answering_bytes,
         answer_operations: predicted.answer_operations,
+        answer_joules: predicted.answer_joules,
+        cost: None,
         points: steps.iter().enumerate().map(point).collect::<Option<_>>()?,
     })
 }
@@ -326,12 +378,15 @@ fn tasks(cells: &[StudyCell]) -> Result<Vec<StudyTask>> {
     Ok(kinds.into_iter().map(task).collect())
 }
 
-fn models(bases: &Bases) -> Vec<StudyModel> {
-    let row = |((name, form), base): (&(String, Compression), &Base)| StudyModel {
-        name: name.clone(),
-        compression: form.to_string(),
-        parameters: base.decoder.num_params() as u64,
-        bytes: base.bytes,
+fn models(study: &StudyFile, bases: &Bases) -> Result<Vec<StudyModel>> {
+    let row = |((name, form), base): (&(String, Compression), &Base)| {
+        Ok(StudyModel {
+            name: name.clone(),
+            compression: form.to_string(),
+            parameters: base.decoder.num_params() as u64,
+            bytes: base.bytes,
+            token_joules: base.token_joules(study)?,
+        })
     };
     bases.of.iter().map(row).collect()
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
+use crossburn_hardware::deploy::Hardware;
 use crossburn_hardware::toml_problem;
 use crossburn_models::decoder::{
     AttentionConfig, DecoderConfig, DecoderSizes, FeedForwardActivation, FeedForwardConfig,
@@ -68,6 +69,9 @@ pub(super) struct DeviceFile {
     /// Bytes of memory. Cells that are predicted to need more are left out. If absent, everything is measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) ram: Option<u64>,
+    /// Name of the accelerator on whose arrays weights lie that deviate. The energy of answers is estimated for it. If absent, no energy is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) accelerator: Option<String>,
 }
 
 /// How the learning rate of every method is chosen: on other people, with the same number of trials per method.
@@ -272,6 +276,10 @@ impl StudyFile {
         if !(rate.is_finite() && rate > 0.0) {
             bail!("device.operations_per_second = {rate}: use a number above 0");
         }
+        if let Some(accelerator) = &self.device.accelerator {
+            let known = Hardware::preset(accelerator).and_then(|hardware| hardware.accelerator());
+            known.map_err(|error| anyhow!("device.accelerator: {error}"))?;
+        }
         if self.grids.is_empty() {
             bail!("it has no [[grid]]: name models, tasks, methods and histories in one");
         }
@@ -372,6 +380,11 @@ mod tests {
                 "steps = [3, 2]: use increasing",
             ),
             ("batch = ", "bach = 1 # ", "unknown field `bach`"),
+            (
+                "[device]",
+                "[device]\naccelerator = \"issac\"",
+                "device.accelerator: there is no accelerator `issac`",
+            ),
             (
                 "models = [\"shipped\"]",
                 "models = [\"x\"]",

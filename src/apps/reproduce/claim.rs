@@ -101,16 +101,6 @@ pub(super) fn evaluations_until(
     found
 }
 
-/// The median of `values`; NaN if there are none.
-pub(super) fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    match (values.len(), values.len() / 2) {
-        (0, _) => f64::NAN,
-        (count, middle) if count % 2 == 1 => values[middle],
-        (_, middle) => (values[middle - 1] + values[middle]) / 2.0,
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
@@ -156,12 +146,5 @@ mod tests {
             let message = claim.unwrap_err().to_string();
             assert!(message.contains("the claim `points`"), "{message}");
         }
-    }
-
-    #[test]
-    fn medians_by_hand() {
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(vec![4.0, 1.0, 2.0, 9.0]), 3.0);
-        assert!(median(Vec::new()).is_nan());
     }
 }

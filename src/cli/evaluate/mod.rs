@@ -3,7 +3,6 @@
 mod asked;
 mod deployment;
 mod reproduce;
-mod shard;
 
 use std::path::PathBuf;
 
@@ -14,7 +13,6 @@ use serde_json::json;
 
 use self::asked::PercentileArguments;
 use self::deployment::HardwareArguments;
-use self::shard::Shard;
 use super::device::DeviceChoice;
 use super::noise::NoiseArguments;
 use super::normalize_argument::NormalizeArgument;
@@ -22,6 +20,7 @@ use super::open_stored::open_stored;
 use super::run_setup::{
     RunArguments, expect_kept, holds_kept, name_after, note_files, note_preparation, run_folder,
 };
+use super::shard::Shard;
 use super::{Outcome, finish, note, resumable};
 use crate::apps::evaluation::{ChipSource, EvaluationJob, FindArrayWeights, Sweep, WorstChip};
 use crate::apps::study;
@@ -135,7 +134,7 @@ impl Evaluate {
             bail!("--sweep-chips 0 leaves nothing of the curve: use a number above 0");
         }
         if let Some(shard) = self.shard {
-            shard.check(self.chips)?;
+            shard.check(self.chips, "chips")?;
         }
         let asked = self.percentiles.asked(&self)?;
         let deployment = self.hardware.chip_source(&self.noise)?;

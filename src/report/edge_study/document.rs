@@ -29,6 +29,9 @@ pub struct EdgeStudy {
     pub made_by: String,
     /// People: every cell has one value for each.
     pub people: u64,
+    /// Which people of a whole study these are; none if they are all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<StudyPart>,
     /// Questions to each person.
     pub questions: u64,
     /// What turns operations into seconds.
@@ -49,6 +52,16 @@ pub struct EdgeStudy {
     pub not_measured: Vec<String>,
     /// Wall time by stage.
     pub timing: Timing,
+}
+
+/// The people of a part of a study, such as a shard: those from `first` on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StudyPart {
+    /// The first person, counted from 0.
+    pub first: u64,
+    /// People of the whole study.
+    pub of: u64,
 }
 
 /// What people are asked.
@@ -73,6 +86,9 @@ pub struct StudyModel {
     pub parameters: u64,
     /// Bytes of its weights.
     pub bytes: u64,
+    /// Joules that arrays take for one token to pass through all matrices, estimated; none in a study without an accelerator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_joules: Option<f64>,
 }
 
 /// One condition.
@@ -99,8 +115,28 @@ pub struct StudyCell {
     pub answering_bytes: u64,
     /// Operations of one answer.
     pub answer_operations: f64,
+    /// Joules that arrays take for one answer, estimated; none where the weights lie on no arrays, or in a study without an accelerator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_joules: Option<f64>,
+    /// Memory and time as measured; none where they were not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<StudyCost>,
     /// After each budget of steps; one without steps where nothing learns.
     pub points: Vec<StudyPoint>,
+}
+
+/// What a condition took on the machine of the study, on one thread. It differs from run to run.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StudyCost {
+    /// Bytes of learning at the peak: the weights in their format, and what was taken beside them. None where nothing learns.
+    pub learning_bytes: Option<u64>,
+    /// Bytes of one answer at the peak.
+    pub answering_bytes: u64,
+    /// Seconds of a step of learning; none where nothing learns.
+    pub step_seconds: Option<f64>,
+    /// Seconds of one answer.
+    pub answer_seconds: f64,
 }
 
 /// A condition after some steps.
@@ -113,6 +149,9 @@ pub struct StudyPoint {
     pub operations: f64,
     /// Mean loss of the steps since the point before, over people; none where nothing learns.
     pub loss: Option<f64>,
+    /// In a part of a study, that loss for each person; empty in a whole study, and where nothing learns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<f64>,
     /// Quality from 0 to 1, one value per person.
     pub quality: Vec<f64>,
 }
@@ -133,6 +172,14 @@ impl StudyCell {
     /// Quality of every person after the most steps.
     pub fn last(&self) -> &[f64] {
         self.points.last().map_or(&[], |point| &point.quality)
+    }
+
+    /// The condition, as conditions are named everywhere.
+    pub fn name(&self) -> String {
+        format!(
+            "{}, {}, {}, {}, {}, {}",
+            self.model, self.compression, self.chip, self.task, self.method, self.history
+        )
     }
 
     /// Bytes of the most that it takes.
@@ -188,17 +235,21 @@ impl Document for EdgeStudy {
 
     fn check_fields(&self) -> Result<(), ReportError> {
         for cell in &self.cells {
-            let name = format!(
-                "cell `{}, {}, {}, {}, {}, {}`",
-                cell.model, cell.compression, cell.chip, cell.task, cell.method, cell.history
-            );
+            let name = format!("cell `{}`", cell.name());
             finite(&name, cell.answer_operations)?;
+            finite(&name, cell.answer_joules.unwrap_or(0.0))?;
+            if let Some(cost) = &cell.cost {
+                finite(&name, cost.step_seconds.unwrap_or(0.0))?;
+                finite(&name, cost.answer_seconds)?;
+            }
             if cell.points.is_empty() {
                 return Err(invalid(&name, "has no point".into()));
             }
             for point in &cell.points {
                 finite(&name, point.operations)?;
-                finite(&name, point.loss.unwrap_or(0.0))?;
+                for loss in point.loss.iter().chain(&point.losses) {
+                    finite(&name, *loss)?;
+                }
                 if point.quality.len() as u64 != self.people {
                     let found = point.quality.len();
                     let problem = format!("has {found} values for {} people", self.people);
@@ -208,6 +259,12 @@ impl Document for EdgeStudy {
                     fraction(&name, *value)?;
                 }
             }
+        }
+        if let Some(StudyPart { first, of }) = self.part
+            && first.checked_add(self.people).is_none_or(|end| end > of)
+        {
+            let problem = format!("has {} people from {first} on, of {of}", self.people);
+            return Err(invalid("part", problem));
         }
         for row in &self.rounding {
             for ratio in &row.ratios {

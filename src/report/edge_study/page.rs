@@ -1,5 +1,6 @@
 //! The page of a study.
 
+use super::costs::costs;
 use super::document::EdgeStudy;
 use super::table::{claims, crossover, equal_memory, equal_time, methods, models, others};
 use crate::report::draw::{Drawing, Page, Table};
@@ -41,12 +42,23 @@ pub(super) fn page(study: &EdgeStudy, plots: &[Drawing]) -> Page {
         .heading("Who wins at equal time")
         .table(&equal_time(study))
         .heading("Who wins at equal memory")
-        .table(&equal_memory(study))
-        .heading("Claims")
-        .table(&claims(study))
+        .table(&equal_memory(study));
+    if study.part.is_none() {
+        page = page.heading("Claims").table(&claims(study));
+    }
+    page = page
         .plots(plots, &DEFINITIONS)
         .heading("Models")
         .table(&models(study));
+    if let Some(costs) = costs(study) {
+        page = page
+            .heading("Memory and time: predicted and measured")
+            .remark(
+                "How far predictions are from measurements. A median error of memory of at most 15 % is aimed at. Bytes are those that the program asks for, beside weights \
+                 in their format; times are those of one thread. Predicted times are operations divided by one speed, the median over these cells.",
+            )
+            .table(&costs);
+    }
     let others = others(study);
     if !others.is_empty() {
         page = page

@@ -1,5 +1,6 @@
 //! The tables of a study: who wins where, and what the guidelines claim.
 
+use super::costs::costs;
 use super::document::{EdgeStudy, StudyCell};
 use super::{interval, mean};
 use crate::report::Verdict;
@@ -19,6 +20,17 @@ pub(super) fn shown(values: &[f64]) -> Cell {
 
 /// The outcome in a sentence.
 pub(super) fn summary(study: &EdgeStudy) -> String {
+    if let Some(part) = &study.part {
+        let first = part.first + 1;
+        return match study.people {
+            1 => format!("A part of a study: person {first} of {}.", part.of),
+            people => format!(
+                "A part of a study: people {first} to {} of {}.",
+                part.first + people,
+                part.of
+            ),
+        };
+    }
     let count = |verdict| {
         let claims = study.claims.iter();
         claims.filter(|claim| claim.verdict == verdict).count()
@@ -36,12 +48,12 @@ pub(super) fn summary(study: &EdgeStudy) -> String {
 
 /// The tables of the terminal.
 pub(super) fn text(study: &EdgeStudy) -> String {
-    format!(
-        "{}\n\n{}\n\n{}",
-        methods(study).text(),
-        crossover(study).text(),
-        claims(study).text()
-    )
+    let mut tables = vec![methods(study), crossover(study), claims(study)];
+    tables.extend(costs(study));
+    // A part of a study has no claims.
+    tables.retain(|table| !table.is_empty());
+    let texts: Vec<String> = tables.iter().map(Table::text).collect();
+    texts.join("\n\n")
 }
 
 /// The cells of the main model that a table is about: those of a task with a history, and those that use none.

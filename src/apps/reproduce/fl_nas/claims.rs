@@ -3,10 +3,10 @@
 use anyhow::Result;
 
 use super::super::cells::Cells;
-use super::super::claim::{Expected, claim, differences, evaluations_until, median};
+use super::super::claim::{Expected, claim, differences, evaluations_until};
 use super::arms::{Goal, HEURISTIC, RANDOM, REINFORCE};
 use super::{ACCURACY, HYPERVOLUME, LATENCY, UNFAIRNESS, WEIGHTS, score_after};
-use crate::report::Claim;
+use crate::report::{Claim, median};
 
 /// The share of the budget within which the prior should reach the best score of REINFORCE: 10 of 20 evaluations.
 const WITHIN: f64 = 0.5;

@@ -3,10 +3,10 @@
 use anyhow::Result;
 
 use super::super::cells::Cells;
-use super::super::claim::{Expected, claim, differences, evaluations_until, median};
+use super::super::claim::{Expected, claim, differences, evaluations_until};
 use super::arms::{Goal, HEURISTIC, RANDOM, REINFORCE};
 use super::{best_after, looks};
-use crate::report::Claim;
+use crate::report::{Claim, median};
 
 /// The share of REINFORCE's best score that counts as reached.
 const REACHED: f64 = 0.95;

@@ -10,12 +10,19 @@ const BYTES_LEARNED: u64 = 4 + 4 + 8;
 /// What learning and answering take of a device.
 ///
 /// ```text
-/// learning   weights + 16 · learned + 4 · batch · (tokens · layers · kept + 2 · predicted · vocabulary)
-/// answering  weights +  4 · learned + 4 · 2 · layers · tokens · key_value_width
+/// learning   weights + 16 · learned + 4 · batch · (kept + max(2 · predicted · vocabulary, tokens · (width + 2 · hidden)))
+/// kept       tokens · (layers · (block + adapter) + width)
+/// answering  weights +  4 · learned + 4 · max(reading, writing)
+/// reading    2 · layers · asked · key + asked · (2 · width + max(n · hidden, 3 · query + key))     n = 2 if gated, else 1
+/// writing    (2 · layers + 1) · (asked + answer) · key + vocabulary
 /// ```
 ///
-/// with what a block keeps of a token for the gradient of its input, and a cache of keys and values. A resting weight has neither gradient nor
-/// moments.
+/// Learning keeps what the gradients need: of a block [`DecoderConfig::kept_for_gradients`], of the adapter what it takes in, and what the last norm takes
+/// in. At the peak there are also the outputs with their gradient, or later the gradients that pass through one feed-forward layer. A resting weight
+/// has neither gradient nor moments.
+///
+/// Answering holds a cache of keys and values. While the question is read, one block computes on all of its tokens; while the answer is written, keys
+/// or values of one layer stand twice as they grow.
 #[derive(Clone, Copy, Debug)]
 pub struct Demand<'a> {
     /// What the model is.
@@ -26,10 +33,14 @@ pub struct Demand<'a> {
     pub method: LearningMethod,
     /// Texts of a step.
     pub batch: usize,
-    /// Tokens of the longest text, with retrieved examples, answer and virtual tokens.
+    /// Tokens of the longest text that is learned, with retrieved examples, answer and virtual tokens; 0 where nothing learns.
     pub tokens: usize,
-    /// Tokens of the longest answer.
+    /// Tokens of the longest answer that is learned.
     pub predicted: usize,
+    /// Tokens of the longest question, with retrieved examples and virtual tokens.
+    pub asked: usize,
+    /// Tokens of an answer that is written, at most.
+    pub answer: usize,
 }
 
 impl Demand<'_> {
@@ -41,42 +52,55 @@ impl Demand<'_> {
         let size = |size: usize| size as u64;
         let config = self.config;
         let learned = self.method.parameters(config);
-        // The adapters keep their own inputs: no more than their rank or what they scale, which is in the count of a block already.
-        let kept = size(self.tokens) * size(config.layers) * config.kept_for_gradients();
+        let block = config.kept_for_gradients() + self.method.kept_for_gradients(config);
+        let kept = size(self.tokens) * (size(config.layers) * block + size(config.width));
         let outputs = 2 * size(self.predicted) * size(config.vocabulary);
-        self.weights + BYTES_LEARNED * learned + 4 * size(self.batch) * (kept + outputs)
+        let gradients = size(self.tokens) * size(config.width + 2 * config.hidden_width);
+        let moving = kept + outputs.max(gradients);
+        self.weights + BYTES_LEARNED * learned + 4 * size(self.batch) * moving
     }
 
-    /// Bytes that answering one question takes.
+    /// Bytes that answering one question takes at its peak.
     pub fn answering_bytes(&self) -> u64 {
         let config = self.config;
-        let cache = 2 * config.layers * self.tokens * config.key_value_width();
-        self.weights + 4 * self.method.parameters(config) + 4 * cache as u64
+        let (key, layers) = (config.key_value_width(), config.layers);
+        let halves = if config.feed_forward.gated { 2 } else { 1 };
+        let inner = (halves * config.hidden_width).max(3 * config.query_width() + key);
+        let reading = self.asked * (2 * layers * key + 2 * config.width + inner);
+        let places = self.asked + self.answer;
+        let writing = (2 * layers + 1) * places * key + config.vocabulary;
+        let moving = reading.max(writing) as u64;
+        self.weights + 4 * self.method.parameters(config) + 4 * moving
     }
 
     /// Operations, a multiplication or an addition each, of reading `tokens` tokens of one text and predicting `predicted` of them.
-    fn of_pass(&self) -> f64 {
+    fn of_pass(&self, tokens: usize, predicted: usize) -> f64 {
         let config = self.config;
         let head = (config.vocabulary * config.width) as f64;
         let embeddings = if config.head.tied { head } else { 2.0 * head };
         let blocks = config.parameters() as f64 - embeddings;
-        let (tokens, width) = (self.tokens as f64, config.query_width() as f64);
+        let (tokens, width) = (tokens as f64, config.query_width() as f64);
         // Every token is multiplied with the keys, and the values, of half of the others on average.
         let attention = config.layers as f64 * tokens * tokens * width;
-        2.0 * (blocks * tokens + head * self.predicted as f64 + attention)
+        2.0 * (blocks * tokens + head * predicted as f64 + attention)
     }
 
     /// Operations of one step of learning: forward, and again for the gradient of every input. 0 where nothing learns.
     pub fn step_operations(&self) -> f64 {
         match self.method.learns() {
-            true => 2.0 * self.of_pass() * self.batch as f64,
+            true => 2.0 * self.of_pass(self.tokens, self.predicted) * self.batch as f64,
             false => 0.0,
         }
     }
 
     /// Operations of answering one question.
     pub fn answer_operations(&self) -> f64 {
-        self.of_pass()
+        self.of_pass(self.asked + self.answer, self.answer)
+    }
+
+    /// Tokens that pass through the weights for one answer.
+    pub fn answer_tokens(&self) -> u64 {
+        (self.asked + self.answer) as u64
     }
 }
 
@@ -99,20 +123,41 @@ mod tests {
             batch: 2,
             tokens: 5,
             predicted: 1,
+            asked: 4,
+            answer: 3,
         };
         let none = demand(LearningMethod::None);
-        // Keys and values of four numbers each, three layers, five tokens.
-        assert_eq!(none.answering_bytes(), 1000 + 4 * 2 * 3 * 5 * 4);
+        // Keys and values of four numbers each, in three layers, and one of these again; ten logits. Reading four tokens takes less: a block computes on
+        // 2 · 8 + max(2 · 16, 3 · 8 + 4) = 48 numbers of each beside the cache of 24.
+        assert_eq!(none.answering_bytes(), 1000 + 4 * 288);
+        let longer = Demand { answer: 8, ..none };
+        assert_eq!(longer.answering_bytes(), 1000 + 4 * (7 * 12 * 4 + 10));
         assert_eq!(none.learning_bytes(), none.answering_bytes());
         assert_eq!(none.step_operations(), 0.0);
         let prompt = demand(LearningMethod::Prompt);
-        // Eight virtual tokens of eight numbers; a block keeps 2 · 8 + 2 · 8 + 2 · 4 + 3 · 16 = 88 of a token.
-        let activations = 4 * 2 * (5 * 3 * 88 + 2 * 10);
+        // Eight virtual tokens of eight numbers; a block keeps 2 · 8 + 2 · 8 + 2 · 4 + 3 · 16 = 88 of a token, the last norm 8. The gradients in a
+        // feed-forward layer, 8 + 2 · 16 of a token, are more than the logits.
+        let activations = 4 * 2 * (5 * (3 * 88 + 8) + 5 * 40);
         assert_eq!(prompt.learning_bytes(), 1000 + 16 * 64 + activations);
+        // With long answers the logits are more.
+        let wordy = Demand {
+            predicted: 20,
+            ..prompt
+        };
+        let activations = 4 * 2 * (5 * (3 * 88 + 8) + 2 * 20 * 10);
+        assert_eq!(wordy.learning_bytes(), 1000 + 16 * 64 + activations);
+        // The product of low rank takes the eight inputs of query and value, and twice eight numbers between its factors.
+        let lora = demand(LearningMethod::Lora);
+        let learned = 3 * 8 * (2 * 8 + 8 + 4);
+        let activations = 4 * 2 * (5 * (3 * (88 + 24) + 8) + 5 * 40);
+        assert_eq!(lora.learning_bytes(), 1000 + 16 * learned + activations);
         // A block: query and output 64 each, key and value 32 each, three of 128, two norms of 8; and the last norm.
         let blocks = f64::from(3 * (64 + 64 + 32 + 32 + 3 * 128 + 16) + 8);
-        let pass = 2.0 * (blocks * 5.0 + 80.0 + 3.0 * 25.0 * 8.0);
-        assert_eq!(none.answer_operations(), pass);
-        assert_eq!(prompt.step_operations(), 2.0 * 2.0 * pass);
+        let pass = |tokens: f64, predicted: f64| {
+            2.0 * (blocks * tokens + 80.0 * predicted + 3.0 * tokens * tokens * 8.0)
+        };
+        assert_eq!(none.answer_operations(), pass(7.0, 3.0));
+        assert_eq!(none.answer_tokens(), 7);
+        assert_eq!(prompt.step_operations(), 2.0 * 2.0 * pass(5.0, 1.0));
     }
 }

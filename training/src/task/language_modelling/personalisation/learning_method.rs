@@ -108,6 +108,17 @@ impl LearningMethod {
         };
         (config.layers * of_layer) as u64
     }
+
+    /// Numbers that the adapter keeps of a token in a block for its own gradient, beside those that the block keeps: for a low-rank product its inputs and
+    /// what passes between its factors, for IA3 what its factors scale.
+    pub fn kept_for_gradients(self, config: &DecoderConfig) -> u64 {
+        let kept = match self {
+            Self::None | Self::Rag | Self::Prompt | Self::Prefix => 0,
+            Self::Lora | Self::LoraRag => config.width + 2 * RANK,
+            Self::Ia3 => 2 * config.key_value_width() + config.hidden_width,
+        };
+        kept as u64
+    }
 }
 
 impl fmt::Display for LearningMethod {

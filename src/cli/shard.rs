@@ -1,4 +1,4 @@
-//! `--shard`: a contiguous part of a population.
+//! `--shard`: a contiguous part of numbered pieces of work, such as the chips of a population.
 
 use std::ops::Range;
 use std::str::FromStr;
@@ -27,14 +27,14 @@ impl FromStr for Shard {
 }
 
 impl Shard {
-    /// Refuses more parts than there are chips: some would be empty.
+    /// Refuses more parts than there are `pieces`, which `several` names: some would be empty.
     ///
     /// # Errors
     /// Says how many parts there can be.
-    pub(super) fn check(self, chips: u64) -> Result<()> {
-        if self.of > chips {
+    pub(super) fn check(self, pieces: u64, several: &str) -> Result<()> {
+        if self.of > pieces {
             bail!(
-                "--shard {}/{} cuts {chips} chips into {} parts, of which some are empty: use at most {chips} parts",
+                "--shard {}/{} cuts {pieces} {several} into {} parts, of which some are empty: use at most {pieces} parts",
                 self.index,
                 self.of,
                 self.of
@@ -48,9 +48,9 @@ impl Shard {
         format!("shard-{}-of-{}", self.index, self.of)
     }
 
-    /// The chip numbers of this part of `chips`.
-    pub(super) fn range(self, chips: u64) -> Range<u64> {
-        let cut = |part: u64| (u128::from(chips) * u128::from(part) / u128::from(self.of)) as u64;
+    /// The numbers of this part of `pieces`.
+    pub(super) fn range(self, pieces: u64) -> Range<u64> {
+        let cut = |part: u64| (u128::from(pieces) * u128::from(part) / u128::from(self.of)) as u64;
         cut(self.index - 1)..cut(self.index)
     }
 }
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shards_cut_a_population_into_contiguous_parts() {
+    fn shards_cut_pieces_into_contiguous_parts() {
         for of in 1..7 {
             let parts: Vec<_> = (1..=of)
                 .map(|index| Shard { index, of }.range(100))
@@ -69,7 +69,7 @@ mod tests {
             assert!(parts.windows(2).all(|pair| pair[0].end == pair[1].start));
         }
         let whole = Shard { index: 1, of: 30 };
-        assert!(whole.check(30).is_ok() && whole.check(29).is_err());
+        assert!(whole.check(30, "chips").is_ok() && whole.check(29, "chips").is_err());
         for index in 1..=30 {
             assert!(!Shard { index, ..whole }.range(30).is_empty());
         }
