@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use crossburn_hardware::units::Joule;
 
 use super::size::Size;
 use super::{Outcome, print};
@@ -34,6 +35,17 @@ pub(super) struct Recommend {
     /// Billions of operations per second of the device; a multiplication or an addition is one operation [default: that of the study]
     #[arg(long, value_name = "GOPS", help_heading = "Device")]
     gops: Option<f64>,
+    /// Cells that hold the weights of the model: ideal, or cells of the study that deviate, such as gaussian-0.1
+    #[arg(
+        long,
+        value_name = "CELLS",
+        default_value = "ideal",
+        help_heading = "Device"
+    )]
+    chip: String,
+    /// Energy that the arrays may take for one answer, such as "2 mJ"; it is estimated for weights on cells that deviate (--chip)
+    #[arg(long, value_name = "ENERGY", help_heading = "Device")]
+    energy: Option<Joule>,
     /// Number of examples that the device has of the person
     #[arg(long, value_name = "N", help_heading = "Person")]
     history: u64,
@@ -58,6 +70,9 @@ impl Recommend {
         if let Some(gops) = self.gops.filter(|gops| !(gops.is_finite() && *gops > 0.0)) {
             bail!("--gops {gops}: use a number above 0");
         }
+        if let Some(energy) = self.energy.filter(|energy| energy.get() <= 0.0) {
+            bail!("--energy \"{energy}\": use an energy above 0");
+        }
         if !self.study.exists() {
             bail!(
                 "{} does not exist; hint: make a study with `crossburn study edge-llm quick`, or name one with --study",
@@ -71,6 +86,8 @@ impl Recommend {
             history: self.history,
             task: self.task,
             speed: self.gops.map(|gops| 1e9 * gops),
+            chip: self.chip,
+            energy: self.energy.map(Joule::get),
         };
         let found = recommend(&study, &asked)?;
         print(&shown(&study, &found))?;
@@ -117,6 +134,7 @@ fn shown(study: &EdgeStudy, found: &Recommendation) -> String {
             "this study cannot tell {equal} others apart from it"
         ));
     }
+    let estimated = found.options.iter().any(|choice| choice.joules.is_some());
     let rows = found.options.iter().map(|choice| {
         [
             Cell::from(choice.method.clone()),
@@ -127,8 +145,14 @@ fn shown(study: &EdgeStudy, found: &Recommendation) -> String {
             format!("{:.2}", choice.bytes as f64 / 1e6).into(),
             format!("{:.1}", choice.seconds).into(),
         ]
+        .into_iter()
+        .chain(estimated.then(|| {
+            let joules = choice.joules.map(|joules| Joule::new(joules).to_string());
+            joules.map_or_else(Cell::missing, Cell::from)
+        }))
+        .collect::<Vec<Cell>>()
     });
-    let table = Table::new([
+    let headers = [
         "Method",
         "Model, form",
         "Steps",
@@ -136,7 +160,9 @@ fn shown(study: &EdgeStudy, found: &Recommendation) -> String {
         "Behind the best",
         "Memory (MB)",
         "Learning (s)",
-    ]);
+    ];
+    let energy = estimated.then_some("Arrays for an answer");
+    let table = Table::new(headers.into_iter().chain(energy).collect::<Vec<_>>());
     lines.push(table.rows(rows).text());
     lines.extend(
         found
@@ -162,6 +188,8 @@ mod tests {
             history: 8,
             task: "tagging".to_string(),
             speed: None,
+            chip: "ideal".to_string(),
+            energy: None,
         };
         assert!(recommend(&study, &asked).is_err());
         let found = recommend(

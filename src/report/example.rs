@@ -27,8 +27,8 @@ use super::{
     ReproductionConfusion, ReproductionCurve, ReproductionLine, ReproductionRow, Results,
     RoundingErrors, RunCommand, SearchResults, SearchRun, SearchSummary, ShownExchange,
     ShownSegment, ShownSequence, SimulatedLayer, Simulation, StoreChanges, StoreQuestions,
-    StoreReport, StoreSize, StudyCell, StudyModel, StudyPoint, StudyTask, SweepPoint, Timing,
-    Transfer, TransferFrom, Verdict, WidthRow, Widths, WorstCaseResults, scan_of,
+    StoreReport, StoreSize, StudyCell, StudyCost, StudyModel, StudyPoint, StudyTask, SweepPoint,
+    Timing, Transfer, TransferFrom, Verdict, WidthRow, Widths, WorstCaseResults, scan_of,
 };
 
 /// Two methods, `plain` and `gaussian`, whose KPP(1) intervals do not overlap.
@@ -398,6 +398,7 @@ pub(crate) fn edge_study() -> EdgeStudy {
                 0.0
             },
             loss: learns.then_some(1.5),
+            losses: Vec::new(),
             quality: vec![quality - 0.1, quality + 0.1],
         };
         StudyCell {
@@ -411,11 +412,19 @@ pub(crate) fn edge_study() -> EdgeStudy {
             learning_bytes: if learns { 5_000 } else { 1_500 },
             answering_bytes: 1_500,
             answer_operations: 1e5,
+            answer_joules: None,
+            cost: Some(StudyCost {
+                learning_bytes: learns.then_some(4_600),
+                answering_bytes: 1_550,
+                step_seconds: learns.then_some(0.002),
+                answer_seconds: 0.001,
+            }),
             points: qualities.iter().enumerate().map(point).collect(),
         }
     };
     let noisy = StudyCell {
         chip: "gaussian-0.1".into(),
+        answer_joules: Some(2e-3),
         ..cell("citation", "rag", &[0.6])
     };
     EdgeStudy {
@@ -426,6 +435,7 @@ pub(crate) fn edge_study() -> EdgeStudy {
         config: json!({"seed": 1, "people": 2}),
         made_by: "study edge-llm".into(),
         people: 2,
+        part: None,
         questions: 10,
         operations_per_second: 1e9,
         tasks: [("citation", "accuracy"), ("title", "ROUGE-L")]
@@ -439,6 +449,7 @@ pub(crate) fn edge_study() -> EdgeStudy {
             compression: "fp32".into(),
             parameters: 250,
             bytes: 1_000,
+            token_joules: Some(2e-5),
         }],
         cells: vec![
             cell("citation", "none", &[0.4]),

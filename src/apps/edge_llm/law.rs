@@ -16,15 +16,15 @@ const DEVICES: [(&str, f64); 5] = [
     ("fefet3", FEFET3),
     ("fefet6", FEFET6),
 ];
-/// No deviation.
-const IDEAL: &str = "ideal";
-
 /// A law of deviation, with σ relative to the largest weight. Its name is `ideal`, `gaussian-0.1`, `rram4-0.05` and so on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub(super) struct Law(String);
 
 impl Law {
+    /// The name of cells without deviation.
+    pub(super) const IDEAL: &'static str = "ideal";
+
     /// Law and σ; `None` for ideal cells.
     fn parts(text: &str) -> Option<(&str, f64)> {
         let (law, sigma) = text.split_once('-')?;
@@ -58,7 +58,7 @@ impl FromStr for Law {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text == IDEAL || Self::parts(text).is_some() {
+        match text == Self::IDEAL || Self::parts(text).is_some() {
             true => Ok(Self(text.to_string())),
             false => Err(format!(
                 "there are no cells `{text}`: use ideal, or gaussian, rram1, rram4, fefet2, fefet3 or fefet6 with a σ above 0 and up to 1, such as rram4-0.1"

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, bail};
+use crossburn_hardware::units::Joule;
 
 use super::kind_of;
+use super::law::Law;
 use crate::report::{EdgeStudy, StudyCell, StudyPoint, interval, mean};
 
 /// A user's device and needs.
@@ -20,6 +22,10 @@ pub(crate) struct Asked {
     pub(crate) task: String,
     /// Operations per second of the device; those of the study if absent.
     pub(crate) speed: Option<f64>,
+    /// The cells that hold the model's weights: `ideal`, or a law of deviation.
+    pub(crate) chip: String,
+    /// Joules for one answer at most; no limit if absent.
+    pub(crate) energy: Option<f64>,
 }
 
 /// A method that fits the device, and its measurements.
@@ -38,6 +44,8 @@ pub(crate) struct Choice {
     pub(crate) bytes: u64,
     /// Seconds of learning on the device.
     pub(crate) seconds: f64,
+    /// Estimated joules that arrays take for one answer; none where no arrays hold the weights, or where the study has no accelerator.
+    pub(crate) joules: Option<f64>,
 }
 
 /// The answer.
@@ -54,8 +62,14 @@ pub(crate) struct Recommendation {
 /// Answers from `study`. A question outside of what was measured is an error.
 ///
 /// # Errors
-/// If the task or the history was not measured, or if no measured cell fits the device.
+/// If the study is a part of one, if the task, the history, the cells or the energy was not measured, or if no measured cell fits the device.
 pub(crate) fn recommend(study: &EdgeStudy, asked: &Asked) -> Result<Recommendation> {
+    if study.part.is_some() {
+        bail!(
+            "this is one part of a study; hint: merge all parts with `crossburn report`, and name the merged run with --study"
+        );
+    }
+    asked.chip.parse::<Law>().map_err(Error::msg)?;
     let task = kind_of(&asked.task)?.name();
     if !study.tasks.iter().any(|other| other.name == task) {
         let names: Vec<&str> = study.tasks.iter().map(|task| task.name.as_str()).collect();
@@ -67,8 +81,18 @@ pub(crate) fn recommend(study: &EdgeStudy, asked: &Asked) -> Result<Recommendati
     let of_task: Vec<&StudyCell> = study
         .cells
         .iter()
-        .filter(|cell| cell.task == task && cell.chip == "ideal")
+        .filter(|cell| cell.task == task && cell.chip == asked.chip)
         .collect();
+    if of_task.is_empty() {
+        let chips: BTreeSet<&str> = study.cells.iter().map(|cell| cell.chip.as_str()).collect();
+        let chips: Vec<&str> = chips.into_iter().collect();
+        bail!(
+            "not measured: {task} on cells `{}`; this study has cells {}",
+            asked.chip,
+            chips.join(", ")
+        );
+    }
+    require_energy(&of_task, asked)?;
     let history = nearest_history(&of_task, asked.history)?;
     let speed = asked.speed.unwrap_or(study.operations_per_second);
     let operations = asked.hours * 3600.0 * speed;
@@ -77,7 +101,12 @@ pub(crate) fn recommend(study: &EdgeStudy, asked: &Asked) -> Result<Recommendati
             .iter()
             .filter(|cell| [0, history].contains(&cell.history))
     };
-    let fits = |cell: &&&StudyCell| cell.bytes() <= asked.ram;
+    let saves = |cell: &StudyCell| match (asked.energy, cell.answer_joules) {
+        (None, _) => true,
+        (Some(limit), Some(joules)) => joules <= limit,
+        (Some(_), None) => false,
+    };
+    let fits = |cell: &&&StudyCell| cell.bytes() <= asked.ram && saves(cell);
     let last_point = |cell: &StudyCell| -> Option<usize> {
         let within = cell
             .points
@@ -93,10 +122,17 @@ pub(crate) fn recommend(study: &EdgeStudy, asked: &Asked) -> Result<Recommendati
     found.sort_by(|a, b| mean(&b.1.quality).total_cmp(&mean(&a.1.quality)));
     let Some((_, best)) = found.first().copied() else {
         let least = at_hand().map(|cell| cell.bytes()).min().unwrap_or(0);
+        let energies = at_hand().filter_map(|cell| cell.answer_joules);
+        let energy = asked.energy.map(|limit| {
+            let least = Joule::new(energies.fold(f64::INFINITY, f64::min));
+            let limit = Joule::new(limit);
+            format!(" with {limit} for an answer, where the least is {least}")
+        });
         bail!(
-            "not measured: no cell of {task} fits in {} bytes of memory and {} hours; the smallest takes {least} bytes",
+            "not measured: no cell of {task} fits in {} bytes of memory and {} hours{}; the smallest takes {least} bytes",
             asked.ram,
-            asked.hours
+            asked.hours,
+            energy.unwrap_or_default()
         );
     };
     let option = |(place, (cell, point)): (usize, &(&StudyCell, &StudyPoint))| {
@@ -111,6 +147,7 @@ pub(crate) fn recommend(study: &EdgeStudy, asked: &Asked) -> Result<Recommendati
             behind: (place > 0).then(|| (mean(&behind), interval(&behind))),
             bytes: cell.bytes(),
             seconds: point.operations / speed,
+            joules: cell.answer_joules,
         }
     };
     let options = found.iter().enumerate().map(option).collect();
@@ -119,6 +156,21 @@ pub(crate) fn recommend(study: &EdgeStudy, asked: &Asked) -> Result<Recommendati
         options,
         distances: distances(&of_task, asked, (history, operations)),
     })
+}
+
+/// Refuses a limit of energy where no cell has an energy.
+fn require_energy(cells: &[&StudyCell], asked: &Asked) -> Result<()> {
+    let known = cells.iter().any(|cell| cell.answer_joules.is_some());
+    match (asked.energy, asked.chip == Law::IDEAL) {
+        (Some(_), _) if known => Ok(()),
+        (None, _) => Ok(()),
+        (Some(_), true) => bail!(
+            "not measured: the energy of an answer is estimated for weights on cells that deviate; hint: name such cells of the study with --chip, such as gaussian-0.1"
+        ),
+        (Some(_), false) => bail!(
+            "not measured: the energy of an answer; hint: name an accelerator in the study, such as `accelerator = \"isaac\"` in [device], and run it again with --resume"
+        ),
+    }
 }
 
 /// The measured history whose ratio to `asked` is closest to one.
@@ -161,6 +213,12 @@ fn distances(
             asked.ram as f64 / largest.max(1) as f64
         ));
     }
+    if asked.energy.is_some() {
+        found.push(
+            "energy: that of arrays for an answer is estimated; attention, norms, adapters, the search for examples, writing the cells and learning are not counted"
+                .to_string(),
+        );
+    }
     let points = cells.iter().flat_map(|cell| &cell.points);
     let longest = points.map(|point| point.operations).fold(0.0, f64::max);
     if operations > longest {
@@ -176,7 +234,7 @@ fn distances(
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
-    use crate::report::example;
+    use crate::report::{StudyPart, example};
 
     fn asked() -> Asked {
         Asked {
@@ -185,6 +243,8 @@ mod tests {
             history: 8,
             task: "choice".to_string(),
             speed: None,
+            chip: "ideal".to_string(),
+            energy: None,
         }
     }
 
@@ -220,6 +280,61 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_of_energy_is_kept_where_it_is_known() {
+        let mut study = example::edge_study();
+        let limited = |chip: &str, energy| Asked {
+            chip: chip.to_string(),
+            energy: Some(energy),
+            ..asked()
+        };
+        let message = |study: &EdgeStudy, asked: Asked| {
+            let error = recommend(study, &asked).unwrap_err();
+            error.to_string()
+        };
+        // The one noisy cell takes 2 mJ for an answer.
+        let noisy = study.cells.iter_mut().find(|c| c.chip == "gaussian-0.1");
+        noisy.unwrap().answer_joules = Some(2e-3);
+        let found = recommend(&study, &limited("gaussian-0.1", 3e-3)).unwrap();
+        assert_eq!(found.options.len(), 1);
+        assert_eq!(found.options[0].joules, Some(2e-3));
+        assert!(
+            found
+                .distances
+                .iter()
+                .any(|line| line.starts_with("energy: "))
+        );
+        let refused = message(&study, limited("gaussian-0.1", 1e-3));
+        assert!(
+            refused.contains("with 1 mJ for an answer, where the least is 2 mJ"),
+            "{refused}"
+        );
+        let refused = message(&study, limited("ideal", 1.0));
+        assert!(refused.contains("with --chip, such as"), "{refused}");
+        for cell in &mut study.cells {
+            cell.answer_joules = None;
+        }
+        let refused = message(&study, limited("gaussian-0.1", 1.0));
+        assert!(
+            refused.contains("name an accelerator in the study"),
+            "{refused}"
+        );
+        // Without a limit, the same cells answer.
+        let free = Asked {
+            chip: "gaussian-0.1".to_string(),
+            ..asked()
+        };
+        assert_eq!(recommend(&study, &free).unwrap().options.len(), 1);
+    }
+
+    #[test]
+    fn a_part_of_a_study_recommends_nothing() {
+        let mut study = example::edge_study();
+        study.part = Some(StudyPart { first: 0, of: 4 });
+        let message = recommend(&study, &asked()).unwrap_err().to_string();
+        assert!(message.contains("merge all parts"), "{message}");
+    }
+
+    #[test]
     fn what_was_not_measured_is_said() {
         let study = example::edge_study();
         for (other, part) in [
@@ -240,6 +355,20 @@ mod tests {
             (
                 Asked { ram: 10, ..asked() },
                 "not measured: no cell of citation fits in 10 bytes",
+            ),
+            (
+                Asked {
+                    chip: "rram4-0.2".to_string(),
+                    ..asked()
+                },
+                "not measured: citation on cells `rram4-0.2`; this study has cells gaussian-0.1, ideal",
+            ),
+            (
+                Asked {
+                    chip: "pcm".to_string(),
+                    ..asked()
+                },
+                "there are no cells `pcm`",
             ),
             (
                 Asked {
