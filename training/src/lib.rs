@@ -114,7 +114,7 @@ pub use task::{
     MorphologyConfig, Part, Picture, PictureRow, Pictures, Queries, RaisedLoss, Ranks,
     Reconstruction, ReconstructionLoss, Retrieval, RetrievalConfig, Role, Rows, ScannedSlices,
     Searched, SegmentScale, Segments, Sequence, Shape, Slices, Surrogate, SurrogateList, Tally,
-    Task, TaskConfig, TaskParts, Trace, Triplets, Vote, Voter, WithTask, auprc, auroc,
+    Task, TaskConfig, TaskParts, TaughtTexts, Trace, Triplets, Vote, Voter, WithTask, auprc, auroc,
     contest_score, contest_score_2023, kept_threshold, margin_loss, personalisation,
     stored_prompts,
 };

@@ -15,8 +15,8 @@ use crossburn_models::initialize;
 use crossburn_noise::{matrix_weights, path_hash};
 use crossburn_training::data::personal::session;
 use crossburn_training::{
-    LanguageModelling, OptimizerConfig, Recipe, Run, Schedule, Selection, Sequence, TrainingConfig,
-    train,
+    LanguageModelling, Learn, OptimizerConfig, Recipe, Run, Schedule, Selection, Sequence,
+    TaughtTexts, TrainingConfig, TrainingObserver, train,
 };
 
 use super::compression::Compression;
@@ -34,6 +34,8 @@ const VALIDATION: u64 = 40;
 const COMPARED: [u8; 2] = [3, 4];
 /// Texts of a training step.
 const BATCH: usize = 16;
+/// Temperature at which a model learns from its teacher: 2, so that what the teacher finds unlikely counts.
+const TEMPERATURE: f64 = 2.0;
 
 /// A model in one compressed form, without autodiff.
 #[derive(Debug)]
@@ -69,33 +71,39 @@ impl Bases {
         let shipped = LanguageModel::open(&shipped)?;
         let tokenizer = shipped.tokenizer(VOCABULARY)?;
         let calibration = calibration(study, &tokenizer, place.device)?;
+        let maker = Maker {
+            study,
+            tokenizer: &tokenizer,
+            place,
+        };
         let names: BTreeSet<&String> = conditions.iter().map(|c| &c.model).collect();
-        let (mut of, mut rounding) = (BTreeMap::new(), Vec::new());
-        for name in names {
+        let mut wholes = BTreeMap::new();
+        for name in with_teachers(study, &names) {
             let file = study.models.get(name).context("a model is missing")?;
             let whole = match file.trained()? {
-                None => shipped.decoder(place.device)?.module.valid(),
+                None => Some(shipped.decoder(place.device)?.module.valid()),
                 Some((config, sizes)) => {
                     let kept = folder.join(format!("{name}.safetensors"));
-                    let maker = Maker {
-                        study,
-                        tokenizer: &tokenizer,
-                        place,
-                    };
-                    match maker.made(name, &config, sizes, &kept, observer)? {
-                        Some(decoder) => decoder,
-                        None => return Ok(None),
-                    }
+                    let teacher = file.teacher().and_then(|teacher| wholes.get(teacher));
+                    maker.made((name, &kept), &config, (sizes, teacher), observer)?
                 }
             };
+            let Some(whole) = whole else {
+                return Ok(None);
+            };
+            wholes.insert(name, whole);
+        }
+        let (mut of, mut rounding) = (BTreeMap::new(), Vec::new());
+        for name in names {
+            let whole = wholes.get(name).context("a model is missing")?;
             let of_model = conditions.iter().filter(|c| c.model == *name);
             let forms: BTreeSet<Compression> = of_model.map(|c| c.compression).collect();
-            rounding.extend(compared(name, &whole, &forms, &calibration)?);
+            rounding.extend(compared(name, whole, &forms, &calibration)?);
             for form in forms {
                 let decoder = form
-                    .of(&whole, &calibration)
+                    .of(whole, &calibration)
                     .with_context(|| format!("cannot make {name} {form}"))?;
-                let bytes = form.bytes(&whole);
+                let bytes = form.bytes(whole);
                 of.insert((name.clone(), form), Base { decoder, bytes });
             }
         }
@@ -107,6 +115,14 @@ impl Bases {
     }
 }
 
+/// The models `names` and their teachers, the teachers first. No teacher has a teacher.
+fn with_teachers<'a>(study: &'a StudyFile, names: &BTreeSet<&'a String>) -> Vec<&'a String> {
+    let teacher = |name: &&'a String| study.models.get(*name)?.teacher();
+    let teachers: BTreeSet<&String> = names.iter().filter_map(teacher).collect();
+    let others = names.difference(&teachers).copied();
+    teachers.iter().copied().chain(others).collect()
+}
+
 /// Trains models.
 struct Maker<'a> {
     study: &'a StudyFile,
@@ -115,22 +131,50 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    /// The model `name`: the one that an earlier run kept if this run resumes it, otherwise it is trained now and kept.
+    /// The model `name`: the one that an earlier run kept if this run resumes it, otherwise it is trained now and kept. It learns from `teacher` as well
+    /// if there is one.
     fn made<O: StudyObserver>(
         &self,
-        name: &str,
+        (name, kept): (&str, &Path),
         config: &DecoderConfig,
-        sizes: &Sizes,
-        kept: &Path,
+        (sizes, teacher): (&Sizes, Option<&Decoder>),
         observer: &O,
     ) -> Result<Option<Decoder>> {
         if self.place.resume && kept.exists() {
             let room = config.init(self.place.device)?;
             return Ok(Some(load_weights(room, kept)?));
         }
+        let places = [Some(config), teacher.map(Decoder::config)]
+            .into_iter()
+            .flatten();
+        let places = places.map(|config| config.max_positions).min().unwrap_or(0);
+        let learn = self.sessions(0, sizes.sessions, places)?;
+        let validation = self.sessions(OTHER_SESSIONS[0], VALIDATION, places)?;
+        let follower = observer.training(name);
+        let trained = match teacher {
+            None => self.trained(name, (config, sizes), [learn, validation], follower),
+            Some(teacher) => {
+                let taught = |texts| TaughtTexts::new(texts, teacher.clone(), TEMPERATURE);
+                let texts = [taught(learn)?, taught(validation)?];
+                self.trained(name, (config, sizes), texts, follower)
+            }
+        };
+        let trained = trained.with_context(|| format!("cannot train the model `{name}`"))?;
+        if let Some(decoder) = &trained {
+            save_weights(decoder, kept)?;
+        }
+        Ok(trained)
+    }
+
+    /// The model `name`, trained on the first of `texts`; `None` if it was stopped.
+    fn trained<T: Learn<Decoder>>(
+        &self,
+        name: &str,
+        (config, sizes): (&DecoderConfig, &Sizes),
+        [learn, validation]: [T; 2],
+        mut follower: impl TrainingObserver,
+    ) -> Result<Option<Decoder>> {
         let device = self.place.device.clone().autodiff();
-        let learn = self.sessions(0, sizes.sessions, config.max_positions)?;
-        let validation = self.sessions(OTHER_SESSIONS[0], VALIDATION, config.max_positions)?;
         let recipe = Recipe {
             training: TrainingConfig {
                 epochs: sizes.epochs,
@@ -150,15 +194,8 @@ impl Maker<'_> {
             config.init(&device)?,
             self.study.seed ^ path_hash(&format!("model {name}")),
         );
-        let mut follower = observer.training(name);
-        let trained = train(network, &recipe, &run, &mut follower)
-            .with_context(|| format!("cannot train the model `{name}`"))?;
-        if trained.interrupted {
-            return Ok(None);
-        }
-        let decoder = trained.network.valid();
-        save_weights(&decoder, kept)?;
-        Ok(Some(decoder))
+        let trained = train(network, &recipe, &run, &mut follower)?;
+        Ok((!trained.interrupted).then(|| trained.network.valid()))
     }
 
     /// Sessions of people who are not measured, cut to `positions` tokens.

@@ -114,6 +114,9 @@ pub(super) struct Sizes {
     pub(super) sessions: u64,
     pub(super) epochs: usize,
     pub(super) learning_rate: f64,
+    /// The model that it is distilled from; if absent, it learns from texts alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) teacher: Option<String>,
 }
 
 /// All combinations of these.
@@ -162,6 +165,14 @@ pub(super) fn kind_of(task: &str) -> Result<ExampleKind> {
 }
 
 impl ModelFile {
+    /// The model that it is distilled from, if it is.
+    pub(super) fn teacher(&self) -> Option<&String> {
+        match self {
+            Self::Shipped(_) => None,
+            Self::Gated(sizes) | Self::Plain(sizes) => sizes.teacher.as_ref(),
+        }
+    }
+
     /// The configuration of a model that the study trains; `None` for the model that comes with the program.
     ///
     /// # Errors
@@ -283,7 +294,18 @@ impl StudyFile {
         if self.grids.is_empty() {
             bail!("it has no [[grid]]: name models, tasks, methods and histories in one");
         }
-        for model in self.models.values() {
+        for (name, model) in &self.models {
+            if let Some(teacher) = model.teacher() {
+                match self.models.get(teacher) {
+                    None => bail!(
+                        "the model `{name}` has the teacher `{teacher}`, which [models] lacks"
+                    ),
+                    Some(other) if other.teacher().is_some() => bail!(
+                        "the model `{name}` has the teacher `{teacher}`, which has a teacher itself: name a model without one"
+                    ),
+                    Some(_) => {}
+                }
+            }
             if let Some((_, sizes)) = model.trained()?
                 && (!(1..=MOST).contains(&sizes.sessions)
                     || !(1..=MOST as usize).contains(&sizes.epochs))
@@ -384,6 +406,16 @@ mod tests {
                 "[device]",
                 "[device]\naccelerator = \"issac\"",
                 "device.accelerator: there is no accelerator `issac`",
+            ),
+            (
+                "[models]",
+                "[models]\nsmall = { family = \"gated\", width = 8, layers = 1, heads = 1, sessions = 1, epochs = 1, learning_rate = 1e-3, teacher = \"y\" }",
+                "the model `small` has the teacher `y`, which [models] lacks",
+            ),
+            (
+                "[models]",
+                "[models]\nsmall = { family = \"plain\", width = 8, layers = 1, heads = 1, sessions = 1, epochs = 1, learning_rate = 1e-3, teacher = \"small\" }",
+                "the teacher `small`, which has a teacher itself",
             ),
             (
                 "models = [\"shipped\"]",

@@ -57,7 +57,7 @@ pub use confusion::Confusion;
 pub use figures::{Chart, Figures, Picture, PictureRow, Pictures, Shape, Trace};
 pub use kept_threshold::kept_threshold;
 pub use language_modelling::{
-    LanguageMetric, LanguageModelling, LanguageModellingConfig, Rows, Sequence,
+    LanguageMetric, LanguageModelling, LanguageModellingConfig, Rows, Sequence, TaughtTexts,
 };
 pub(crate) use language_modelling::{Limits, sequences};
 pub use language_modelling::{personalisation, stored_prompts};

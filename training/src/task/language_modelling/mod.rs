@@ -9,6 +9,7 @@ mod sequences;
 mod shuffled;
 pub mod stored_prompts;
 mod surprise;
+mod taught;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub(super) use parts::Texts;
 pub use sequences::Sequence;
 pub(crate) use sequences::{Limits, sequences};
 use surprise::Surprise;
+pub use taught::TaughtTexts;
 
 use super::{
     Attacked, Batch, Learn, RaisedLoss, SurrogateList, Tally, Task, not_offered, require_finite,
