@@ -5,7 +5,7 @@ mod command;
 
 use std::path::Path;
 
-use command::{bad, good, json};
+use command::{bad, good, json, run};
 use serde_json::Value;
 
 /// A document without its timing and what names the run.
@@ -66,6 +66,194 @@ fn a_study_goes_on_where_it_was_is_the_same_on_one_core_and_answers_about_a_devi
         message.contains("not measured: a history of 500"),
         "{message}"
     );
+}
+
+#[test]
+fn the_shards_of_a_study_are_the_study_to_the_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let whole = document(folder, "study edge-llm tiny --out w --json");
+    for shard in [1, 2] {
+        let part = document(
+            folder,
+            &format!("study edge-llm tiny --shard {shard}/2 --out s{shard} --json"),
+        );
+        assert_eq!(part["people"], 1);
+        assert_eq!(part["part"]["first"], shard - 1);
+        assert!(part["claims"].as_array().unwrap().is_empty());
+    }
+    let merged = document(folder, "report s2 s1 --out m --json");
+    assert_eq!(merged.to_string(), whole.to_string());
+    assert!(folder.join("m/report.html").is_file());
+
+    for (arguments, part) in [
+        ("report s1 s1 --out x", "s1 and s1 both hold person 0"),
+        (
+            "report s1 w --out x",
+            "w is a whole study and no shard: name it alone",
+        ),
+        (
+            "study edge-llm tiny --shard 1/3",
+            "cuts 2 people into 3 parts",
+        ),
+        (
+            "recommend --study s1 --hours 1 --history 8 --task titling --ram 2GB",
+            "merge all parts with `crossburn report`",
+        ),
+    ] {
+        let message = bad(folder, arguments);
+        assert!(message.contains(part), "{arguments}: {message}");
+    }
+}
+
+/// The median of some numbers.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+#[test]
+fn measured_memory_is_near_the_predictions_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let study = "study edge-llm tiny --out a --measure-costs --json";
+    let first = document(folder, study);
+    let cells = first["cells"].as_array().unwrap();
+    let errors = |predicted: &str, measured: &str| -> Vec<f64> {
+        let of_cell = |cell: &Value| {
+            let measured = cell["cost"][measured].as_f64()?;
+            Some((cell[predicted].as_f64().unwrap() / measured - 1.0).abs())
+        };
+        cells.iter().filter_map(of_cell).collect()
+    };
+    let answering = errors("answering_bytes", "answering_bytes");
+    assert_eq!(answering.len(), 14);
+    assert!(median(answering) <= 0.15);
+    // LoRA and prompt of two tasks with two histories.
+    let learning = errors("learning_bytes", "learning_bytes");
+    assert_eq!(learning.len(), 8);
+    assert!(median(learning) <= 0.15);
+    let weights = first["models"][0]["bytes"].as_u64().unwrap();
+    for cell in cells {
+        let cost = &cell["cost"];
+        assert!(cost["answering_bytes"].as_u64().unwrap() > weights);
+        assert!(cost["answer_seconds"].as_f64().unwrap() > 0.0);
+        let learns = !cell["rate"].is_null();
+        assert_eq!(cost["step_seconds"].is_number(), learns, "{cell}");
+    }
+    // Times of another run would differ.
+    let again = document(folder, &format!("{study} --resume"));
+    assert_eq!(again, first);
+    let page = std::fs::read_to_string(folder.join("a/report.html")).unwrap();
+    assert!(page.contains("memory of learning beside the weights"));
+    // They are only shown where they were asked for.
+    let without = document(folder, "study edge-llm tiny --out a --resume --json");
+    assert!(without["cells"][0].get("cost").is_none());
+}
+
+#[test]
+fn a_distilled_model_on_noisy_arrays_has_an_energy() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut study = include_str!("../configs/studies/tiny.toml").to_string();
+    for (from, to) in [
+        ("[device]", "[device]\naccelerator = \"isaac\""),
+        (
+            "[models]",
+            "[models]\nsmall = { family = \"gated\", width = 16, layers = 1, heads = 2, sessions = 4, epochs = 1, learning_rate = 3e-3, teacher = \"shipped\" }",
+        ),
+        (
+            "models = [\"shipped\"]",
+            "models = [\"small\"]\nchips = [\"ideal\", \"gaussian-0.1\"]",
+        ),
+        (
+            "tasks = [\"citation\", \"title\"]",
+            "tasks = [\"citation\"]",
+        ),
+        ("histories = [4, 8]", "histories = [8]"),
+    ] {
+        assert!(study.contains(from), "{from}");
+        study = study.replacen(from, to, 1);
+    }
+    std::fs::write(folder.join("distilled.toml"), study).unwrap();
+    let found = document(folder, "study edge-llm distilled.toml --out a --json");
+    let (models, cells) = (&found["models"], found["cells"].as_array().unwrap());
+    assert_eq!(models.as_array().unwrap().len(), 1);
+    assert_eq!(models[0]["name"], "small");
+    assert!(models[0]["token_joules"].as_f64().unwrap() > 0.0);
+    // Four methods on two kinds of cells. Weights on ideal cells are taken to lie in a digital memory.
+    assert_eq!(cells.len(), 8);
+    let joules = |method: &str| {
+        let mut noisy = cells.iter().filter(|cell| cell["chip"] != "ideal");
+        let cell = noisy.find(|cell| cell["method"] == method);
+        cell.unwrap()["answer_joules"].as_f64().unwrap()
+    };
+    let ideal = |cell: &&Value| cell["chip"] == "ideal";
+    assert!(
+        cells
+            .iter()
+            .filter(ideal)
+            .all(|cell| cell.get("answer_joules").is_none())
+    );
+    // Retrieved examples are tokens that pass as well.
+    assert!(joules("rag") > joules("none"));
+    // The student was trained, kept, and is taken from there.
+    assert!(folder.join("a/models/small.safetensors").is_file());
+    let again = document(
+        folder,
+        "study edge-llm distilled.toml --out a --resume --json",
+    );
+    assert_eq!(again, found);
+
+    let ask = "recommend --study a --hours 1 --history 8 --task choice --ram 2GB";
+    let answer = good(folder, &format!("{ask} --chip gaussian-0.1 --energy 1kJ"));
+    let answer = String::from_utf8(answer.stdout).unwrap();
+    for part in [
+        "Arrays for an answer",
+        "not measured: energy: that of arrays for an answer is estimated",
+    ] {
+        assert!(answer.contains(part), "{answer}");
+    }
+    for (further, part) in [
+        (
+            "--chip gaussian-0.1 --energy 1fJ",
+            "with 1 fJ for an answer",
+        ),
+        (
+            "--energy 1J",
+            "is estimated for weights on cells that deviate",
+        ),
+        ("--chip gaussian-0.1 --energy 0J", "use an energy above 0"),
+    ] {
+        let message = bad(folder, &format!("{ask} {further}"));
+        assert!(message.contains(part), "{further}: {message}");
+    }
+}
+
+#[test]
+fn options_that_cannot_be_read_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for (arguments, part) in [
+        (
+            "study edge-llm tiny --shard 1/2 --measure-costs",
+            "cannot be used with",
+        ),
+        (
+            "study edge-llm tiny --shard 3/2",
+            "use I/N with I from 1 to N",
+        ),
+        (
+            "recommend --ram 2GB --hours 1 --history 8 --task choice --energy 1s",
+            "is not an energy",
+        ),
+    ] {
+        let output = run(folder.path(), arguments);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            output.status.code() == Some(2) && text.contains(part),
+            "{arguments}: {text}"
+        );
+    }
 }
 
 #[test]
