@@ -9,7 +9,7 @@ use mimalloc::MiMalloc;
 
 /// The allocator of the command line. Tensors come and go by the megabyte: an allocator that keeps pages saves their first touch, up to half of a step.
 ///
-/// It counts bytes while [`peak_of`] runs some work, and at no other time: the counters would be shared by all threads.
+/// It counts bytes while `peak_of` runs some work, and at no other time: all threads share the counters.
 #[derive(Debug)]
 pub struct CountedAllocator;
 

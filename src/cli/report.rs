@@ -13,7 +13,7 @@ use crate::apps::shards::{Shard, merge};
 use crate::report::registry::{AnyDocument, Kind};
 use crate::report::{Document, EdgeStudy, RESULTS_FILE, Results};
 
-/// Write the report of a run again, or merge the shards of one population or study
+/// Write the report of a run again, or merge the shards of one population
 ///
 /// With one run, its report.html and plots are written again. With several runs, they must be all shards of one population or of one study.
 /// The merged run is the same as if one machine had made it.

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use burn::module::Module;
 use burn::tensor::Device;
 use crossburn_models::decoder::{Adapter, Decoder, Generation, Sampling};
 use crossburn_models::initialize;
@@ -175,7 +176,7 @@ impl Laboratory<'_> {
             Ok(())
         };
         let at: Vec<u64> = (1..=STEPS).collect();
-        let network = burn::module::Module::train(decoder.clone());
+        let network = decoder.clone().train();
         let learned = tuning.tune(
             (&network, &device),
             adapter,

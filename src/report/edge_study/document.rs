@@ -75,7 +75,7 @@ pub struct StudyTask {
 }
 
 /// A model in one form.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StudyModel {
     /// Its name.
