@@ -196,7 +196,7 @@ mod tests {
             (vec![0..3, 2..5], "s0 and s2 both hold person 2"),
             (vec![0..3, 0..3, 3..5], "s0 and s0 both hold person 0"),
             (vec![0..2, 3..5], "person 2 of 5 is missing"),
-            (vec![2..5], "people 0 to 1 of 5 are missing"),
+            (vec![2..3, 3..5], "people 0 to 1 of 5 are missing"),
         ] {
             let found = refused(parts.into_iter().map(shard).collect());
             assert!(found.starts_with(message), "{found}");
