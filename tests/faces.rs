@@ -193,6 +193,91 @@ fn people_are_enrolled_and_verified() {
     evaluated(folder);
 }
 
+/// A recipe that also learns from drawn people of the synthetic style: 40 people with four images each.
+fn with_added_people() -> String {
+    let recipe = RECIPE.replace("identities = 80", "identities = 120");
+    format!(
+        "{recipe}[task.added]\nsource = \"faces?style=synthetic&images=4\"\ntrain = 160\noversample = 2\n"
+    )
+}
+
+#[test]
+fn a_recipe_leaves_out_what_an_auxiliary_network_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let recipe = with_added_people();
+    std::fs::write(folder.join("mixed.toml"), &recipe).unwrap();
+    // No cosine is below -1, and that of any two people is above it: every added person who is not held back is left out.
+    let cleansing =
+        "[task.cleansing]\nnetwork = \"mixed\"\nleast_within = -1.0\nmost_between = -1.0\n";
+    std::fs::write(folder.join("cleansed.toml"), recipe + cleansing).unwrap();
+    // The network must be there before anything is read.
+    let text = bad(folder, "train cleansed.toml --out cleansed");
+    assert!(text.contains("mixed"), "{text}");
+    assert!(!folder.join("cleansed").exists());
+    let trained = json(&good(folder, "train mixed.toml --out mixed --json"));
+    // Two people of ten in each of eight groups are held back, and two of five of the added ones. The others are learned from twice, and once.
+    let people = |learned: u64, added: u64| 4 * (2 * learned + added);
+    assert_eq!(trained["data"]["train"], people(64, 24));
+    assert_eq!(trained["data"]["validation"], 4 * (16 + 16));
+    let cleansed = json(&good(folder, "train cleansed.toml --out cleansed --json"));
+    assert_eq!(cleansed["data"]["train"], people(64, 0));
+    let also = cleansed["methods"][0]["also"].as_array().unwrap();
+    let number = |name: &str| {
+        let named = also.iter().find(|also| also["metric"]["name"] == name);
+        named.unwrap()["value"].as_f64().unwrap()
+    };
+    assert_eq!(number("images left out"), 0.0);
+    assert_eq!(number("people left out with fewer than two images"), 0.0);
+    assert_eq!(number("added people left out who look like others"), 24.0);
+    for (set, part) in [
+        ("task.cleansing.network=nowhere", "nowhere"),
+        (
+            "task.cleansing.least_within=2",
+            "task.cleansing.least_within = 2 is not allowed: use a cosine from -1 to 1",
+        ),
+        (
+            "task.added.oversample=0",
+            "task.added.oversample = 0 is not allowed",
+        ),
+        (
+            "seed=2",
+            "it was trained with seed = 1, this recipe has seed = 2",
+        ),
+        (
+            "data.validation=90",
+            "it was trained with data.validation = 96",
+        ),
+        (
+            "model.height=16",
+            "it takes images of 1 x 32 x 32, model takes 1 x 16 x 32",
+        ),
+        (
+            "task.added.source=faces?images=4",
+            "it was trained with task.added.source = faces?style=synthetic&images=4",
+        ),
+    ] {
+        let text = bad(
+            folder,
+            &format!("train cleansed.toml --set {set} --out refused"),
+        );
+        assert!(text.contains(part), "{set}: {text}");
+        assert!(!folder.join("refused").exists(), "{set}");
+    }
+    // Real people r0, r1 and so on would be in both sets.
+    let text = bad(
+        folder,
+        "train mixed.toml --set task.added.source=faces?images=4 --out refused",
+    );
+    assert!(text.contains("is a person of two sets"), "{text}");
+    // Nothing but training needs the auxiliary network.
+    std::fs::remove_dir_all(folder.join("mixed")).unwrap();
+    good(
+        folder,
+        "evaluate cleansed --sigma 0.1 --chips 2 --out chips",
+    );
+}
+
 /// What the report of chips shows: rates with a band, groups, and pairs that flip.
 fn evaluated(folder: &Path) {
     let command = "evaluate faces --sigma 0.3 --chips 3 --json --out chips";

@@ -63,7 +63,8 @@ impl WithTask for TrainingJob<'_> {
         let load = |of, amount: Option<usize>| parts.load(source, recipe.seed, of, amount.into());
         let (training, test) = clock.time("data", || {
             let training = load((Part::Training, Role::Learn), recipe.data.train)?;
-            anyhow::Ok((training, load((Part::Test, Role::Judge), recipe.data.test)?))
+            let test = load((Part::Test, Role::Judge), recipe.data.test)?;
+            anyhow::Ok((parts.completed(training, Some(&test), recipe.seed)?, test))
         })?;
         let validation = recipe.data.validation;
         let learn = training
@@ -78,6 +79,11 @@ impl WithTask for TrainingJob<'_> {
             })?;
         let (training_set, validation) = training.hold_back(learn);
         parts.check_held_back(&validation)?;
+        let chosen = clock.time("data", || {
+            parts.chosen(training_set.clone(), self.device, self.observer)
+        })?;
+        // If it was stopped here, the training stops as well, and says which epochs are kept.
+        let (training_set, left_out) = chosen.unwrap_or((training_set, Vec::new()));
         let autodiff = self.device.clone().autodiff();
         let state = self.out.join(STATE_FOLDER);
         if !self.replaces_another(&state) {
@@ -151,7 +157,7 @@ impl WithTask for TrainingJob<'_> {
                 training_noise: study::training_noise(recipe, &trained.noise)?,
                 tried: Vec::new(),
                 clean: clean.metric,
-                also: study::also(clean.also),
+                also: study::also(clean.also.into_iter().chain(left_out).collect()),
                 curve: study::curve(&trained.curve),
                 population: None,
                 sweep: Vec::new(),

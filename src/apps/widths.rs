@@ -64,7 +64,8 @@ impl WithTask for WidthsJob<'_> {
         let training = clock.time("data", || {
             let amount = self.recipe.data.train.into();
             let of = (Part::Training, Role::Learn);
-            parts.load(&self.source, self.recipe.seed, of, amount)
+            let training = parts.load(&self.source, self.recipe.seed, of, amount)?;
+            parts.completed(training, None, self.recipe.seed)
         })?;
         let validation = self.recipe.data.validation;
         let learn = training.items().checked_sub(validation);

@@ -54,11 +54,39 @@ impl Stage for ProgressBar {
     }
 }
 
+/// The bar of the items that a training looks at before it starts.
+struct Choice {
+    bars: MultiProgress,
+    bar: Option<ProgressBar>,
+}
+
+impl Choice {
+    fn new(bars: &MultiProgress) -> Self {
+        Self {
+            bars: bars.clone(),
+            bar: None,
+        }
+    }
+
+    fn show(&mut self, name: &str, done: usize, total: usize) {
+        let bars = &self.bars;
+        let shown = self
+            .bar
+            .get_or_insert_with(|| bar(bars, &format!("choose for {name}"), total as u64, "items"));
+        shown.set_position(done as u64);
+        if done == total {
+            shown.finish_and_clear();
+            self.bar = None;
+        }
+    }
+}
+
 /// Training progress as a bar on a terminal and as one line per epoch elsewhere.
 pub(crate) struct EpochLines {
     name: String,
     bars: MultiProgress,
     bar: Option<ProgressBar>,
+    choice: Choice,
     /// Whether a terminal gets a bar.
     with_bar: bool,
     epochs: usize,
@@ -74,6 +102,7 @@ impl EpochLines {
             name: name.to_string(),
             bars: bars.clone(),
             bar: None,
+            choice: Choice::new(bars),
             with_bar: true,
             epochs: 0,
             items: 0,
@@ -150,6 +179,12 @@ fn epoch_line(name: &str, epochs: usize, metric: &Metric, record: &EpochRecord) 
 }
 
 impl TrainingObserver for EpochLines {
+    fn choosing(&mut self, done: usize, total: usize) {
+        if self.with_bar {
+            self.choice.show(&self.name, done, total);
+        }
+    }
+
     fn started(&mut self, done: usize, total: usize, items: usize, metric: &Metric) {
         (self.epochs, self.items) = (total, items);
         self.metric = Some(metric.clone());
@@ -199,6 +234,7 @@ impl TrainingObserver for EpochLines {
 pub(crate) struct Dashboard {
     name: String,
     renderer: Option<Box<dyn MetricsRenderer>>,
+    choice: Choice,
     interrupter: Interrupter,
     epochs: usize,
     /// Known once the training has started.
@@ -213,10 +249,11 @@ const KILLED: &str = "Killing training from user input.";
 const LOSS: &str = "Loss";
 
 impl Dashboard {
-    pub(crate) fn new(name: &str, stop: &Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(name: &str, bars: &MultiProgress, stop: &Arc<AtomicBool>) -> Self {
         Self {
             name: name.to_string(),
             renderer: None,
+            choice: Choice::new(bars),
             interrupter: Interrupter::new(),
             epochs: 0,
             metric: None,
@@ -273,6 +310,10 @@ fn value(name: &str, value: f64) -> MetricState {
 }
 
 impl TrainingObserver for Dashboard {
+    fn choosing(&mut self, done: usize, total: usize) {
+        self.choice.show(&self.name, done, total);
+    }
+
     fn started(&mut self, done: usize, total: usize, items: usize, metric: &Metric) {
         self.epochs = total;
         self.metric = Some(metric.clone());

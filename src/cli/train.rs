@@ -156,7 +156,7 @@ pub(super) fn start(
     let hidden = following.json || following.no_tui || is_quiet();
     let (mut dashboard, mut lines);
     let observer: &mut dyn TrainingObserver = if terminal && !hidden {
-        dashboard = Dashboard::new(name, &place.stop);
+        dashboard = Dashboard::new(name, &place.bars, &place.stop);
         &mut dashboard
     } else {
         lines = EpochLines::new(name, &place.bars, &place.stop).with_bar(!following.no_tui);

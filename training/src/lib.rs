@@ -105,6 +105,12 @@ pub use recipe::{DataConfig, Deployment, Recipe, Selection, TrainingConfig};
 pub use schedule::Schedule;
 pub use sensitivity::sensitivities;
 pub use task::{
+    AddedPeople, Bias, Cleansed, Cleansing, CleansingConfig, Compared, CurvePoint, FaceOutput,
+    FaceVectors, Faces, Head, Sampling, Verification, VerificationConfig, VerificationMetric,
+    accuracy_by_folds, best_threshold, cosine, curve, fnmr_at_fmr, gap_to_real, group_accuracies,
+    interval_over_people, intervals_over_people, mean_direction, trade_off,
+};
+pub use task::{
     Alarms, AnomalyConfig, AnomalyDetection, AnomalyMetric, AnomalySurrogate, ArrhythmiaConfig,
     ArrhythmiaDetection, ArrhythmiaMetric, AttackLoss, Attacked, Batch, CandidateResult,
     CandidateTrials, Chart, Classification, Confusion, CorruptionNoise, Counts, DecidedSegment,
@@ -117,12 +123,6 @@ pub use task::{
     Task, TaskConfig, TaskParts, TaughtTexts, Trace, Triplets, Vote, Voter, WithTask, auprc, auroc,
     contest_score, contest_score_2023, kept_threshold, margin_loss, personalisation,
     stored_prompts,
-};
-pub use task::{
-    Bias, Cleansed, Cleansing, Compared, CurvePoint, FaceOutput, FaceVectors, Faces, Head,
-    Sampling, Verification, VerificationConfig, VerificationMetric, accuracy_by_folds,
-    best_threshold, cosine, curve, fnmr_at_fmr, gap_to_real, group_accuracies,
-    interval_over_people, intervals_over_people, mean_direction, trade_off,
 };
 pub use trainer::{Run, Trained, kept_recipe, train};
 pub use weight_gradients::values;

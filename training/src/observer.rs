@@ -28,6 +28,8 @@ pub struct EpochRecord {
 ///
 /// All methods have empty defaults: implement those that you need.
 pub trait TrainingObserver {
+    /// Before the run starts, a task looks at the items to choose those that are learned from; `done` of `total` were looked at.
+    fn choosing(&mut self, _done: usize, _total: usize) {}
     /// The run starts after `done` finished epochs out of `total`, with `items` per epoch, judged by `metric`.
     fn started(&mut self, _done: usize, _total: usize, _items: usize, _metric: &Metric) {}
     /// `items` of this epoch are done; `loss` and `metric` are those of the batch, where it has one.

@@ -216,6 +216,7 @@ impl Recipe {
     /// The first bad key, its value and what it may be.
     pub fn check(&self) -> Result<(), TrainingError> {
         self.task.check(&self.model, &self.data.source)?;
+        self.task.check_others(self)?;
         self.noise.check()?;
         self.check_held()?;
         let training = &self.training;

@@ -72,9 +72,9 @@ pub use retrieval::{
 pub use tally::{MeanTally, Tally};
 pub use unit::mean_direction;
 pub use verification::{
-    Bias, Cleansed, Cleansing, Compared, CurvePoint, FaceOutput, FaceVectors, Faces, Head,
-    Sampling, Verification, VerificationConfig, VerificationMetric, accuracy_by_folds,
-    best_threshold, cosine, curve, fnmr_at_fmr, gap_to_real, group_accuracies,
+    AddedPeople, Bias, Cleansed, Cleansing, CleansingConfig, Compared, CurvePoint, FaceOutput,
+    FaceVectors, Faces, Head, Sampling, Verification, VerificationConfig, VerificationMetric,
+    accuracy_by_folds, best_threshold, cosine, curve, fnmr_at_fmr, gap_to_real, group_accuracies,
     interval_over_people, intervals_over_people, trade_off,
 };
 

@@ -24,7 +24,7 @@ use super::{
 use crate::data::{Amount, DataSource, Samples};
 use crate::graph::Graph;
 use crate::pretrained::{Opened, Pretrained};
-use crate::{Recipe, TrainingError};
+use crate::{Recipe, TrainingError, TrainingObserver};
 
 /// The task of a recipe: the table `[task]`. `kind` names it; its other keys depend on the kind, and unknown ones are
 /// refused. A recipe without this table is about classification.
@@ -64,6 +64,17 @@ impl TaskConfig {
             Self::LanguageModelling(_) => "language-modelling",
             Self::Retrieval(_) => "retrieval",
             Self::Verification(_) => "verification",
+        }
+    }
+
+    /// Checks the networks that training by `recipe` needs beside its own, without reading their weights.
+    ///
+    /// # Errors
+    /// One that is not there, does not fit, or has learned from other items than it may.
+    pub(crate) fn check_others(&self, recipe: &Recipe) -> Result<(), TrainingError> {
+        match self {
+            Self::Verification(config) => config.check_auxiliary(recipe),
+            _ => Ok(()),
         }
     }
 
@@ -250,6 +261,40 @@ pub trait TaskParts<N>: Send + Sync {
         part_and_role: (Part, Role),
         amount: Amount,
     ) -> Result<Self::Task, TrainingError>;
+
+    /// All items to learn from: `training`, and those that the recipe adds from another source; by default `training` alone. `seed` draws procedural
+    /// data. Items that networks are `judged` on are refused among those that are added.
+    ///
+    /// # Errors
+    /// Those of [`load`](Self::load), and items that do not go together.
+    fn completed(
+        &self,
+        training: Self::Task,
+        judged: Option<&Self::Task>,
+        seed: u64,
+    ) -> Result<Self::Task, TrainingError> {
+        let _ = (judged, seed);
+        Ok(training)
+    }
+
+    /// The items of `learn` that a training learns from, after others were held back, and numbers about those that it leaves out; by default all of them.
+    /// `None` if `observer` stopped the work.
+    ///
+    /// # Errors
+    /// If too few are left, and those of a network that chooses.
+    #[allow(
+        clippy::type_complexity,
+        reason = "items and the numbers about the others, or nothing"
+    )]
+    fn chosen(
+        &self,
+        learn: Self::Task,
+        device: &Device,
+        observer: &mut dyn TrainingObserver,
+    ) -> Result<Option<(Self::Task, Vec<(Metric, f64)>)>, TrainingError> {
+        let _ = (device, observer);
+        Ok(Some((learn, Vec::new())))
+    }
 
     /// Refuses validation items that [`settle`](Self::settle) needs and cannot use, before training; none by default.
     ///

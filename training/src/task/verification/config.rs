@@ -3,8 +3,11 @@
 use crossburn_noise::{Better, Metric};
 use serde::{Deserialize, Serialize};
 
+use super::added::AddedPeople;
+use super::auxiliary::Auxiliary;
+use super::cleansing::CleansingConfig;
 use super::margin::{CosineMargin, Head};
-use crate::TrainingError;
+use crate::{Recipe, TrainingError};
 
 /// The false match rate at which false non-matches are counted.
 pub(super) const FMR: f64 = 0.01;
@@ -37,6 +40,12 @@ pub struct VerificationConfig {
     /// and keeps it with the checkpoint. It never comes from the people that a network is judged on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f64>,
+    /// People of a second set, who are learned from beside those of the data source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub added: Option<AddedPeople>,
+    /// Which images and added people are left out of training, by the vectors of another network; none where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cleansing: Option<CleansingConfig>,
 }
 
 impl Default for VerificationConfig {
@@ -52,6 +61,8 @@ impl Default for VerificationConfig {
             sampling: Sampling::default(),
             pairs: 500,
             threshold: None,
+            added: None,
+            cleansing: None,
         }
     }
 }
@@ -132,9 +143,26 @@ impl VerificationConfig {
             }
             _ => {}
         }
-        match self.pairs {
-            0 => Err(TrainingError::setting("task.pairs", 0, "a number above 0")),
-            _ => Ok(()),
+        if self.pairs == 0 {
+            return Err(TrainingError::setting("task.pairs", 0, "a number above 0"));
+        }
+        if let Some(added) = &self.added {
+            added.check()?;
+        }
+        match &self.cleansing {
+            Some(cleansing) => cleansing.bounds().check(),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses an auxiliary network that is not there, takes other images than `recipe`, or has learned from other people than `recipe` allows.
+    ///
+    /// # Errors
+    /// Those of the checkpoint, and [`TrainingError::Data`] that names what differs.
+    pub(crate) fn check_auxiliary(&self, recipe: &Recipe) -> Result<(), TrainingError> {
+        match &self.cleansing {
+            Some(cleansing) => Auxiliary::open(&cleansing.network)?.expect_allowed(recipe),
+            None => Ok(()),
         }
     }
 

@@ -7,7 +7,9 @@
 //! | `people.rs` | who is on the images, and which pairs are compared? |
 //! | `batch.rs` | what does a network see and give? |
 //! | `margin.rs` | what is learned? |
-//! | `cleansing.rs` | which images and people are not worth learning from, and which are worth it twice? |
+//! | `added.rs` | who is learned from beside the people of the data source, and how often? |
+//! | `cleansing.rs` | which images and people are not worth learning from? |
+//! | `auxiliary.rs` | which network says so, and from whom has it learned? |
 //! | `covered.rs` | what stands before a face that is learned from? |
 //! | `scores.rs`, `threshold.rs`, `curve.rs` | what are decisions worth? |
 //! | `bootstrap.rs` | how sure is that? |
@@ -15,6 +17,8 @@
 //! | `flips.rs` | which pairs does a chip decide otherwise? |
 //! | `parts.rs` | which people are learned from and judged on, and where does the threshold come from? |
 
+mod added;
+mod auxiliary;
 mod batch;
 mod bootstrap;
 mod cleansing;
@@ -40,9 +44,10 @@ use crossburn_checkpoints::Checksum;
 use crossburn_models::Recognizer;
 use crossburn_noise::{Metric, Philox};
 
+pub use added::AddedPeople;
 pub use batch::{FaceOutput, FaceVectors, Faces, cosine};
 pub use bootstrap::{interval_over_people, intervals_over_people};
-pub use cleansing::{Cleansed, Cleansing};
+pub use cleansing::{Cleansed, Cleansing, CleansingConfig};
 pub use config::{Sampling, VerificationConfig, VerificationMetric};
 pub use curve::{CurvePoint, curve, fnmr_at_fmr};
 pub use margin::Head;
@@ -106,6 +111,8 @@ pub struct Verification {
     config: Arc<VerificationConfig>,
     seed: u64,
     purpose: Purpose,
+    /// The number of groups of the first set. The groups that follow are of people who were added.
+    first_groups: usize,
     /// The threshold that training found, for a configuration without one.
     kept: Arc<OnceLock<f64>>,
 }
@@ -173,6 +180,7 @@ impl Verification {
         let numbered = people.numbers().into_iter().enumerate();
         let identities = numbered.map(|(number, person)| (person, number)).collect();
         let task = Self {
+            first_groups: samples.classes,
             samples,
             places: Arc::default(),
             identities: Arc::new(identities),
@@ -187,10 +195,12 @@ impl Verification {
 
     /// Of the same samples those at `places`, of these `people`.
     fn with_places(&self, places: Vec<usize>, people: &People, purpose: Purpose) -> Self {
-        let pairs = match purpose {
+        let mut pairs = match purpose {
             Purpose::Learn => Vec::new(),
             Purpose::Choose | Purpose::Judge => people.pairs(self.config.pairs, self.seed),
         };
+        // People who were added are not those that a network is for.
+        pairs.retain(|pair| pair.group < self.first_groups);
         Self {
             places: places.into(),
             pairs: pairs.into(),

@@ -1,19 +1,22 @@
 //! The images of a recipe, and the threshold of its held-back people.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use burn::tensor::Device;
 use crossburn_models::{FaceNetConfig, ModelConfig, Recognizer};
+use crossburn_noise::Metric;
 
+use super::auxiliary::Auxiliary;
 use super::{
     Verification, VerificationConfig, VerificationMetric, best_threshold, expect_class_vectors,
 };
-use crate::TrainingError;
 use crate::data::{Amount, DataSource};
 use crate::task::kept_threshold::{keep_threshold, kept_threshold};
 use crate::task::registry::samples;
 use crate::task::{Learn, Part, Role, Task, TaskParts};
+use crate::{TrainingError, TrainingObserver};
 
 /// Images that pass at a time.
 const BATCH: usize = 128;
@@ -72,6 +75,17 @@ impl Verification {
         network: &R,
         device: &Device,
     ) -> Result<super::FaceVectors, TrainingError> {
+        let found = self.vectors_until(network, device, &mut |_| ControlFlow::Continue(()))?;
+        Ok(found.unwrap_or_default())
+    }
+
+    /// The same, where `after_batch` is told how many items have passed, and may stop the work; `None` if it did.
+    pub(super) fn vectors_until<R: Recognizer>(
+        &self,
+        network: &R,
+        device: &Device,
+        after_batch: &mut dyn FnMut(usize) -> ControlFlow<()>,
+    ) -> Result<Option<super::FaceVectors>, TrainingError> {
         let items: Vec<usize> = (0..self.items()).collect();
         let mut tally = [super::FaceVectors::default()];
         for (turn, items) in items.chunks(BATCH).enumerate() {
@@ -79,9 +93,12 @@ impl Verification {
             let output = Learn::<R>::forward(self, network, &batch);
             let judged = Learn::<R>::judge(self, output, &batch, &mut tally);
             judged.map_err(|error| error.at_item(turn * BATCH))?;
+            if after_batch(turn * BATCH + items.len()).is_break() {
+                return Ok(None);
+            }
         }
         let [tally] = tally;
-        Ok(tally)
+        Ok(Some(tally))
     }
 }
 
@@ -104,6 +121,60 @@ impl<R: Recognizer> TaskParts<R> for Verifications<'_> {
             expect_class_vectors(self.network.identities, task.identities())?;
         }
         Ok(task.with_kept_threshold(self.kept()))
+    }
+
+    fn completed(
+        &self,
+        training: Verification,
+        judged: Option<&Verification>,
+        seed: u64,
+    ) -> Result<Verification, TrainingError> {
+        let Some(added) = &self.config.added else {
+            return Ok(training);
+        };
+        let part = (Part::Training, Role::Learn);
+        let people = samples(self.model, &added.source, seed, part, added.train.into())?;
+        let all = training.with_added(&people)?;
+        if let Some(judged) = judged {
+            all.expect_unjudged(judged)?;
+        }
+        expect_class_vectors(self.network.identities, all.identities())?;
+        Ok(all)
+    }
+
+    fn chosen(
+        &self,
+        learn: Verification,
+        device: &Device,
+        observer: &mut dyn TrainingObserver,
+    ) -> Result<Option<(Verification, Vec<(Metric, f64)>)>, TrainingError> {
+        let (mut learn, mut left_out) = (learn, Vec::new());
+        if let Some(cleansing) = &self.config.cleansing {
+            let auxiliary = Auxiliary::open(&cleansing.network)?.load(device)?;
+            let items = learn.items();
+            let mut told = |seen| {
+                observer.choosing(seen, items);
+                match observer.should_stop() {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
+                }
+            };
+            let found = learn.cleansed(&auxiliary, cleansing.bounds(), device, &mut told)?;
+            let Some((kept, cleansed)) = found else {
+                return Ok(None);
+            };
+            learn = kept;
+            let counts = [
+                ("images left out", cleansed.images),
+                ("people left out with fewer than two images", cleansed.alone),
+                ("added people left out who look like others", cleansed.alike),
+            ];
+            left_out.extend(counts.map(|(name, count)| (Metric::from_zero(name), count as f64)));
+        }
+        if let Some(added) = &self.config.added {
+            learn = learn.oversampled(added.oversample)?;
+        }
+        Ok(Some((learn, left_out)))
     }
 
     fn check_held_back(&self, held_back: &Verification) -> Result<(), TrainingError> {

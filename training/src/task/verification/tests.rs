@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use burn::module::{Module, Param};
 use crossburn_models::{FaceNetConfig, ModelConfig, Network, initialize};
@@ -266,6 +267,55 @@ fn nobody_is_on_both_sides_of_a_split() {
             assert_eq!(numbers, (0..learned.len()).collect());
         }
     }
+}
+
+#[test]
+fn cleansing_sees_nobody_who_is_held_back() {
+    // Ten people with two images each. A pixel that is no number makes any network fail that sees it.
+    let set = |unseen: &[usize]| {
+        let pixel = |place: usize| {
+            let (sin, cos) = (f64::from(place as u32 / 2) * 0.6).sin_cos();
+            match unseen.contains(&place) {
+                true => [f32::NAN; 2],
+                false => [cos as f32, sin as f32],
+            }
+        };
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+        let origins = names.iter().flat_map(|name| [(*name, 0); 2]);
+        Samples {
+            shape: [1, 1, 2],
+            values: Values::Floats((0..20).flat_map(pixel).collect()),
+            labels: vec![0; 20],
+            classes: 1,
+            class_names: Vec::new(),
+            normalization: Normalization::none(1),
+            origins: Some(Origins::in_order(origins)),
+            masks: None,
+        }
+    };
+    let parted = |unseen: &[usize]| {
+        let all = Verification::learn(set(unseen), &config(), 4).unwrap();
+        all.hold_back(16)
+    };
+    let places = parted(&[]).1.places;
+    let (learn, held_back) = parted(&places);
+    assert_eq!((learn.items(), held_back.items()), (16, 4));
+    assert_eq!(held_back.places, places);
+    let (network, device) = (Pixels::new(1.0), Device::flex());
+    assert!(held_back.vectors(&network, &device).is_err());
+    let mut seen = Vec::new();
+    let mut told = |count| {
+        seen.push(count);
+        ControlFlow::Continue(())
+    };
+    let found = learn.cleansed(&network, Cleansing::default(), &device, &mut told);
+    let (kept, left_out) = found.unwrap().unwrap();
+    assert_eq!((kept.items(), left_out), (16, Cleansed::default()));
+    assert_eq!(seen, [16]);
+    // It can be stopped.
+    let mut stop = |_| ControlFlow::Break(());
+    let found = learn.cleansed(&network, Cleansing::default(), &device, &mut stop);
+    assert!(found.unwrap().is_none());
 }
 
 #[test]

@@ -5,15 +5,15 @@ mod claims;
 mod numbers;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
 use anyhow::{Context, Result, bail};
 use crossburn_models::FaceNetConfig;
 use crossburn_training::data::{
-    DataSource, DataSplit, FacesConfig, Origins, Samples, faces, grey_squares, together,
+    DataSource, DataSplit, FacesConfig, Samples, faces, grey_squares, together,
 };
 use crossburn_training::{
     Cleansed, Cleansing, Selection, Task, TrainingConfig, Verification, VerificationConfig,
-    best_threshold,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -153,12 +153,14 @@ impl PhotographsPaper {
             ..FacesConfig::default()
         };
         let drawn = faces(seed, 0, self.drawn_people * self.drawn_images, &set);
-        let sets = match arm.learns {
-            Learns::Drawn => vec![&drawn],
-            Learns::Real => vec![real],
-            Learns::Both | Learns::Cleansed => vec![real, &drawn],
+        let first = match arm.learns {
+            Learns::Drawn => &drawn,
+            Learns::Real | Learns::Both | Learns::Cleansed => real,
         };
-        let all = Verification::learn(together(&sets)?, &arm.task, seed)?;
+        let mut all = Verification::learn(together(&[first])?, &arm.task, seed)?;
+        if matches!(arm.learns, Learns::Both | Learns::Cleansed) {
+            all = all.with_added(&drawn)?;
+        }
         let held_back = (HELD_BACK * all.items() as f64).round() as usize;
         let (mut learn, held_back) = all.hold_back(all.items() - held_back);
         if held_back.pairs() == 0 {
@@ -183,40 +185,27 @@ impl PhotographsPaper {
             let Some(auxiliary) = train(&learn)? else {
                 return Ok(None);
             };
-            let names = people(real);
-            let network = &auxiliary.network;
-            let is_real = |name: &str| names.contains(name);
-            let is_drawn = |name: &str| !is_real(name);
-            (learn, left_out) =
-                learn.cleansed(network, &is_drawn, Cleansing::default(), place.device)?;
-            learn = learn.oversampled(OVERSAMPLED, &is_real)?;
+            let mut told = |_| match place.is_stopped() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            };
+            let bounds = Cleansing::default();
+            let found = learn.cleansed(&auxiliary.network, bounds, place.device, &mut told)?;
+            let Some((kept, cleansed)) = found else {
+                return Ok(None);
+            };
+            learn = kept.oversampled(OVERSAMPLED)?;
+            left_out = cleansed;
             backward = auxiliary.backward;
         }
         let Some(mut found) = train(&learn)? else {
             return Ok(None);
         };
         found.backward += backward;
-        // If real people are held back, only they determine the threshold, because the test people are real.
-        let groups = match arm.learns {
-            Learns::Drawn => drawn.classes,
-            _ => real.classes,
-        };
-        let mut compared = held_back.compared(&held_back.vectors(&found.network, place.device)?);
-        compared.retain(|pair| pair.group < groups);
-        let Some(threshold) = best_threshold(&compared) else {
-            bail!(
-                "no group of {} has five people to learn from, of whom some could be held back for the threshold: add people",
-                self.source
-            );
-        };
+        // Beside real people, drawn ones do not determine the threshold, because the test people are real.
+        let threshold = held_back.best_threshold(&found.network, place.device)?;
         Ok(Some((found, threshold, left_out)))
     }
-}
-
-/// The names of the people who are on `samples`.
-fn people(samples: &Samples) -> BTreeSet<String> {
-    let names = samples.origins.iter().flat_map(Origins::names);
-    names.map(str::to_string).collect()
 }
 
 impl Experiment for PhotographsPaper {

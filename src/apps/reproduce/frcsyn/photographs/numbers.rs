@@ -77,7 +77,8 @@ impl Judged {
     /// Adds the numbers of what cleansing has left out of a fold's training set.
     pub(super) fn left_out(&mut self, found: Cleansed) {
         self.left_out.images += found.images;
-        self.left_out.people += found.people;
+        self.left_out.alone += found.alone;
+        self.left_out.alike += found.alike;
     }
 
     /// Adds the pairs of a fold.
@@ -132,7 +133,7 @@ impl Judged {
             (ORACLE.to_string(), best.avg),
             (PAIRS.to_string(), self.pairs.len() as f64),
             (IMAGES.to_string(), self.left_out.images as f64),
-            (PEOPLE.to_string(), self.left_out.people as f64),
+            (PEOPLE.to_string(), self.left_out.people() as f64),
         ]);
         let names = [[LOWER, UPPER], [LOWER_TO, UPPER_TO]];
         for (names, ends) in names.iter().zip(intervals) {
@@ -193,13 +194,14 @@ mod tests {
         }
         judged.left_out(Cleansed {
             images: 3,
-            people: 1,
+            alone: 1,
+            alike: 2,
         });
         let found = judged.numbers(2, 7).unwrap();
         // In group 1, one of two pairs of two people is accepted.
         assert_eq!((found[AVG], found[WORST], found[SD]), (0.875, 0.75, 0.125));
         assert_eq!((found[TO], found[ORACLE], found[PAIRS]), (0.75, 1.0, 8.0));
-        assert_eq!((found[IMAGES], found[PEOPLE]), (3.0, 1.0));
+        assert_eq!((found[IMAGES], found[PEOPLE]), (3.0, 3.0));
         assert_eq!(found[&avg_on_chips()], (0.875 + 0.5) / 2.0);
         assert!(found[LOWER] <= 0.875 && found[UPPER] >= 0.875);
         // Eight people, although each fold counts its people from 0.
