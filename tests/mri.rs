@@ -1,4 +1,4 @@
-//! A network that has learned healthy slices scores a volume, and the map lies on the volume's own grid.
+//! A network that has learned healthy slices scores a volume, and the map lies on the volume's own grid. It scores slices in files of their own as well.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -12,6 +12,7 @@ use std::path::Path;
 
 use command::{bad, good};
 use crossburn_training::data::nifti::Nifti;
+use crossburn_training::data::read_npy;
 use serde_json::Value;
 
 const RECIPE: &str = "seed = 2\n[task]\nkind = \"lesion-detection\"\nmetric = \"dice\"\n\
@@ -67,6 +68,151 @@ fn write_volume(path: &Path) {
         bytes.extend(value.to_le_bytes());
     }
     std::fs::write(path, bytes).unwrap();
+}
+
+/// The place of a pixel of a slice among the voxels of the file: columns run to the right of the patient, rows to the back of the head.
+fn voxel([slice, row, column]: [usize; 3]) -> usize {
+    let [width, height, _] = SHAPE;
+    (slice * height + height - 1 - row) * width + width - 1 - column
+}
+
+/// 32-bit floats in NumPy's format.
+fn write_array(path: &Path, shape: &[usize], values: &[f32]) {
+    let axes: String = shape.iter().map(|length| format!("{length},")).collect();
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({axes})}}\n");
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    std::fs::write(path, bytes).unwrap();
+}
+
+/// Writes the voxels of the volume as an array of slices, the slice `SLICE` alone as array and as image, and the mask of its brain.
+fn write_slices(folder: &Path) {
+    write_volume(&folder.join("volume.nii"));
+    let voxels = Nifti::read(&folder.join("volume.nii"), None)
+        .unwrap()
+        .values;
+    let [width, height, slices] = SHAPE;
+    let plane = width * height;
+    let of = |pixel: usize| voxels[voxel([pixel / plane, pixel % plane / width, pixel % width])];
+    let all: Vec<f32> = (0..slices * plane).map(of).collect();
+    write_array(&folder.join("slices.npy"), &[slices, height, width], &all);
+    let one = &all[SLICE * plane..][..plane];
+    write_array(&folder.join("slice.npy"), &[height, width], one);
+    let image = |name: &str, value: fn(f32) -> u8| {
+        let pixels = one.iter().map(|pixel| value(*pixel)).collect();
+        let image = image::GrayImage::from_raw(width as u32, height as u32, pixels);
+        image.unwrap().save(folder.join(name)).unwrap();
+    };
+    image("slice.png", |pixel| pixel as u8);
+    image("brain.png", |pixel| 255 * u8::from(pixel > 0.0));
+}
+
+/// A slice of the volume with brain.
+const SLICE: usize = 3;
+
+#[test]
+fn slices_are_scored_like_those_of_a_volume() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let recipe = RECIPE.replace("epochs = 2", "epochs = 1");
+    std::fs::write(folder.join("mri.toml"), recipe).unwrap();
+    good(folder, "train mri.toml --out run");
+    write_slices(folder);
+    let score = |input: &str, out: &str| -> Value {
+        let command = format!("mri score {input} --checkpoint run --out {out} --json");
+        serde_json::from_slice(&good(folder, &command).stdout).unwrap()
+    };
+    let of_volume = score("volume.nii", "of-volume");
+    let map = Nifti::read(&folder.join("of-volume/map.nii.gz"), None).unwrap();
+    let of_slices = score("slices.npy", "of-slices");
+    let (shape, found) = read_npy(&folder.join("of-slices/map.npy")).unwrap();
+    let [width, height, slices] = SHAPE;
+    assert_eq!(shape, [slices, height, width]);
+    let plane = width * height;
+    for (pixel, score) in found.iter().enumerate() {
+        let place = [pixel / plane, pixel % plane / width, pixel % width];
+        let expected = map.values[voxel(place)];
+        assert!(
+            (score - expected).abs() < 1e-6,
+            "{place:?}: {score} {expected}"
+        );
+    }
+    for key in ["slices", "steps", "voxels_found", "threshold"] {
+        assert_eq!(of_slices[key], of_volume[key], "{key}");
+    }
+    let largest = of_slices["largest_score"].as_f64().unwrap();
+    let at: Vec<usize> = of_slices["largest_at"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|place| place.as_u64().unwrap() as usize)
+        .collect();
+    let at = (at[2] * height + at[1]) * width + at[0];
+    assert!(largest > 0.0 && (f64::from(found[at]) - largest).abs() < 1e-6);
+    // One slice gives the same map from an array, from an image, and with its brain as a mask.
+    let alone = score("slice.npy", "alone");
+    assert_eq!(alone["slices"], 1);
+    let (shape, expected) = read_npy(&folder.join("alone/map.npy")).unwrap();
+    assert_eq!(shape, [height, width]);
+    assert!(expected.iter().any(|score| *score > 0.0));
+    for (input, steps) in [
+        ("slice.png", "brain above 0.08"),
+        ("slice.png --brain brain.png", "brain from its mask"),
+    ] {
+        let scored = score(input, "image");
+        let said = scored["steps"].as_str().unwrap();
+        assert!(said.starts_with(steps), "{input}: {said}");
+        let (shape, found) = read_npy(&folder.join("image/map.npy")).unwrap();
+        assert_eq!(
+            (shape.as_slice(), &found),
+            (&[height, width][..], &expected)
+        );
+        let sheet = std::fs::read(folder.join("image/map.png")).unwrap();
+        assert!(sheet.starts_with(b"\x89PNG"));
+        assert!(!folder.join("image/map.nii.gz").exists());
+    }
+    let text = good(folder, "mri score slice.png --checkpoint run --out image").stdout;
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.starts_with("1 slice; the largest score is "), "{text}");
+    assert!(
+        text.contains(", row ") && text.contains("map.npy"),
+        "{text}"
+    );
+
+    write_array(&folder.join("line.npy"), &[16], &[1.0; 16]);
+    write_array(&folder.join("nan.npy"), &[16, 16], &[f32::NAN; 256]);
+    std::fs::write(folder.join("text.png"), "no image").unwrap();
+    for (arguments, part) in [
+        ("slice.png --number 0", "--number 0: slice.png holds slices"),
+        (
+            "slice.png --thick 2",
+            "slice.png has 1 slice, and 2 neighbouring slices are averaged into one, which takes a volume; hint: ",
+        ),
+        ("slices.npy --thick 7", "slices.npy has 6 slices, and 7"),
+        ("slice.png --size 8", "size = 8"),
+        ("line.npy", "line.npy: its shape is [16]; hint: "),
+        ("nan.npy", "nan.npy"),
+        ("text.png", "text.png: this is no image"),
+        ("nowhere.png", "nowhere.png"),
+        (
+            "slice.png --brain slices.npy",
+            "slices.npy: its shape is [6, 16, 16], that of the slices [16, 16]; hint: ",
+        ),
+        (
+            "slice.png --brain slice.png",
+            "a mask has one value beside 0",
+        ),
+        (
+            "slice.png --brain volume.nii",
+            "volume.nii: its name does not end like that of an image or of an array; hint: ",
+        ),
+    ] {
+        let command = format!("mri score {arguments} --checkpoint run --out refused");
+        let message = bad(folder, &command);
+        assert!(message.contains(part), "{arguments}: {message}");
+    }
 }
 
 /// The voxels above `threshold` in groups of 8 or more, which touch at corners: every voxel takes the smallest number around it until nothing

@@ -11,7 +11,7 @@ use crossburn_hardware::{manufacture, programmed};
 use crossburn_models::onnx::OnnxNetwork;
 use crossburn_models::{ByForward, Forward, ModelConfig, Network, Outputs, WithForward};
 use crossburn_noise::{ChipSeed, PathPattern, Variation, matrix_weights};
-use crossburn_training::data::read_npy;
+use crossburn_training::data::{read_npy, write_npy};
 use safetensors::{Dtype, SafeTensors};
 
 use super::device::DeviceChoice;
@@ -337,31 +337,12 @@ fn read(path: &Path) -> Result<Outputs> {
 /// # Errors
 /// A file that cannot be written.
 fn write(path: &Path, output: &Outputs, kind: Kind) -> Result<()> {
+    if let Kind::Npy = kind {
+        return Ok(write_npy(path, &output.shape, &output.values)?);
+    }
     let raw: Vec<u8> = output.values.iter().flat_map(|x| x.to_le_bytes()).collect();
-    let bytes = match kind {
-        Kind::Npy => npy(&output.shape, &raw),
-        Kind::Safetensors => {
-            let shape = output.shape.clone();
-            let view = safetensors::tensor::TensorView::new(Dtype::F32, shape, &raw)?;
-            safetensors::serialize([("output", view)], None)?
-        }
-    };
+    let shape = output.shape.clone();
+    let view = safetensors::tensor::TensorView::new(Dtype::F32, shape, &raw)?;
+    let bytes = safetensors::serialize([("output", view)], None)?;
     Ok(write_bytes(path, &bytes)?)
-}
-
-/// 32-bit floats in NumPy's format, version 1: a header that ends on a multiple of 64 bytes, and the elements.
-fn npy(shape: &[usize], raw: &[u8]) -> Vec<u8> {
-    let sizes: String = shape.iter().map(|size| format!("{size}, ")).collect();
-    let mut header = format!(
-        "{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}",
-        sizes.trim_end()
-    );
-    let padding = 63 - (10 + header.len()) % 64;
-    header.push_str(&" ".repeat(padding));
-    header.push('\n');
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend((header.len() as u16).to_le_bytes());
-    bytes.extend(header.as_bytes());
-    bytes.extend(raw);
-    bytes
 }

@@ -1,16 +1,18 @@
-//! Computes the map of one volume: where a network that has learned healthy slices fails to reconstruct them.
+//! Computes the map of a volume or of single slices: where a network that has learned healthy slices fails to reconstruct them.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use crossburn_checkpoints::load_checkpoint;
 use crossburn_hardware::programmed;
 use crossburn_models::{Autoencoder, Family, WithNetwork};
-use crossburn_training::data::mri::{Prepared, Stack, VolumeFiles, in_file_order, in_words};
-use crossburn_training::data::nifti::write_map;
-use crossburn_training::data::{Masks, Normalization, Origin, Origins, Samples, Values};
+use crossburn_training::data::mri::{
+    Prepared, SliceFile, Stack, VolumeFiles, in_file_order, in_words,
+};
+use crossburn_training::data::nifti::{Nifti, write_map};
+use crossburn_training::data::{Masks, Normalization, Origin, Origins, Samples, Values, write_npy};
 use crossburn_training::{
     LesionConfig, LesionDetection, ScannedSlices, TaskConfig, kept_threshold,
 };
@@ -20,19 +22,21 @@ use super::sheet::Sheet;
 use crate::apps::stored_network::StoredNetwork;
 use crate::apps::workplace::Workplace;
 
-/// The file of the map, on the grid of the volume.
-pub(crate) const MAP_FILE: &str = "map.nii.gz";
+/// The file of the map: on the grid of the volume, or in the shape of the slices.
+const VOLUME_MAP: &str = "map.nii.gz";
+const SLICES_MAP: &str = "map.npy";
 /// The file with slices, reconstructions and maps.
 pub(crate) const SHEET_FILE: &str = "map.png";
 
 /// Slices that pass through the network at a time.
 const BATCH: usize = 8;
 
-/// Scores one volume with a network.
+/// Scores one volume, or the slices in one file, with a network.
 #[derive(Debug)]
 pub(crate) struct ScoreJob<'a> {
     pub(crate) stored: &'a StoredNetwork,
-    pub(crate) volume: PathBuf,
+    /// A NIfTI-1 volume, or a [`SliceFile`].
+    pub(crate) input: PathBuf,
     /// The mask of its brain. If absent, a threshold finds the brain.
     pub(crate) brain: Option<PathBuf>,
     /// Index of the volume, in a file with several.
@@ -44,20 +48,106 @@ pub(crate) struct ScoreJob<'a> {
 /// The results.
 #[derive(Debug)]
 pub(crate) struct Scores {
-    /// How the volume was prepared, in one line.
+    /// The form of the input.
+    pub(crate) form: Form,
+    /// How its slices were prepared, in one line.
     pub(crate) steps: String,
     pub(crate) slices: usize,
-    /// The largest score, and its voxel in the file, from 0 on along each axis.
+    /// The largest score, and its voxel in the file, from 0 on along each axis; for slices column, row and slice.
     pub(crate) largest: (f32, [usize; 3]),
     /// The threshold, if there is one, and the number of pixels of prepared slices above it, without groups that are too small.
     pub(crate) found: Option<(f64, usize)>,
 }
 
+/// The form of what is scored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Volume,
+    Slices,
+}
+
+impl Form {
+    /// The form of the file `path`, by its name.
+    fn of(path: &Path) -> Self {
+        match SliceFile::is(path) {
+            true => Self::Slices,
+            false => Self::Volume,
+        }
+    }
+
+    /// The name of the file of the map.
+    pub(crate) fn map_file(self) -> &'static str {
+        match self {
+            Self::Volume => VOLUME_MAP,
+            Self::Slices => SLICES_MAP,
+        }
+    }
+}
+
+/// Where the values of the input lie in its file. The map lies there as well.
+enum Grid {
+    Volume(Box<Nifti>),
+    /// The shape of the array or of the image.
+    Slices(Vec<usize>),
+}
+
+impl Grid {
+    /// Pixels of a stack in the order of the file.
+    fn in_order(&self, map: Vec<f32>) -> Vec<f32> {
+        match self {
+            Self::Volume(image) => in_file_order(image, map),
+            Self::Slices(_) => map,
+        }
+    }
+
+    /// Writes `map`, in the order of the file, into `folder`.
+    fn write(&self, folder: &Path, map: &[f32]) -> Result<()> {
+        match self {
+            Self::Volume(image) => write_map(&folder.join(VOLUME_MAP), image, map)?,
+            Self::Slices(shape) => write_npy(&folder.join(SLICES_MAP), shape, map)?,
+        }
+        Ok(())
+    }
+
+    /// The lengths of the first two axes of a voxel's place: those along which neighbours lie closest in the file.
+    fn plane(&self) -> [usize; 2] {
+        match self {
+            Self::Volume(image) => {
+                let [x, y, _] = image.shape();
+                [x, y]
+            }
+            Self::Slices(shape) => [shape[shape.len() - 1], shape[shape.len() - 2]],
+        }
+    }
+}
+
 impl ScoreJob<'_> {
-    /// Scores the volume and writes map and sheet to `place`; `None` if it was stopped.
+    /// Reads the input: its slices, and where they lie in the file.
+    fn read(&self) -> Result<(Stack, Grid)> {
+        if Form::of(&self.input) == Form::Slices {
+            if let Some(number) = self.number {
+                bail!(
+                    "--number {number}: {} holds slices, and the option chooses a volume of a NIfTI file; hint: leave it out",
+                    self.input.display()
+                );
+            }
+            let file = SliceFile::read(&self.input, self.brain.as_deref())?;
+            return Ok((file.stack, Grid::Slices(file.shape)));
+        }
+        let files = VolumeFiles {
+            image: self.input.clone(),
+            brain: self.brain.clone(),
+            lesion: None,
+        };
+        let (stack, image) = Stack::read(&files, self.number, false)?;
+        Ok((stack, Grid::Volume(Box::new(image))))
+    }
+
+    /// Scores the input and writes map and sheet to `place`; `None` if it was stopped.
     ///
     /// # Errors
-    /// If the network does not find lesions, files cannot be read, slices do not fit the network, or the map cannot be written.
+    /// If the network does not find lesions, files cannot be read, there are too few slices for the preparation, slices do not fit the network, or the map
+    /// cannot be written.
     pub(crate) fn run(self, place: &Workplace<'_>) -> Result<Option<Scores>> {
         let folder = self.stored.folder.display();
         let TaskConfig::LesionDetection(task) = &self.stored.recipe.task else {
@@ -67,13 +157,15 @@ impl ScoreJob<'_> {
             );
         };
         let Preparation { chain, reversed } = Preparation::of(self.stored, &self.overrides)?;
-        let files = VolumeFiles {
-            image: self.volume.clone(),
-            brain: self.brain.clone(),
-            lesion: None,
-        };
-        let (stack, image) = Stack::read(&files, self.number, false)?;
-        let mut prepared = chain.prepare(image.place(), &stack)?;
+        let (stack, grid) = self.read()?;
+        let (file, thick) = (self.input.display().to_string(), chain.thick);
+        if matches!(grid, Grid::Slices(_)) && stack.shape[0] < thick {
+            bail!(
+                "{file} has {}, and {thick} neighbouring slices are averaged into one, which takes a volume; hint: give the volume, or --thick 1 if a slice is that thick already",
+                slices_in_words(stack.shape[0]),
+            );
+        }
+        let mut prepared = chain.prepare(&file, &stack)?;
         if reversed {
             prepared.reverse();
         }
@@ -90,8 +182,8 @@ impl ScoreJob<'_> {
         let Some(scanned) = model.build(self.stored.recipe.seed, place.device, scan)?? else {
             return Ok(None);
         };
-        let map = in_file_order(&image, prepared.restore(&scanned.maps));
-        write_map(&place.out.join(MAP_FILE), &image, &map)?;
+        let map = grid.in_order(prepared.restore(&scanned.maps));
+        grid.write(&place.out, &map)?;
         let sheet = Sheet {
             shape: prepared.shape,
             rows: [&prepared.values, &scanned.reconstructions],
@@ -103,9 +195,10 @@ impl ScoreJob<'_> {
             true => (voxel, score),
             false => most,
         });
-        let [x, y, _] = image.shape();
+        let [x, y] = grid.plane();
         let steps = chain.steps(prepared.by_threshold);
         Ok(Some(Scores {
+            form: Form::of(&self.input),
             steps: format!("{steps}; {}", in_words(reversed)),
             slices: prepared.numbers.len(),
             largest: (
@@ -114,6 +207,14 @@ impl ScoreJob<'_> {
             ),
             found: scanned.found,
         }))
+    }
+}
+
+/// A number of slices, in words.
+pub(crate) fn slices_in_words(count: usize) -> String {
+    match count {
+        1 => "1 slice".to_string(),
+        _ => format!("{count} slices"),
     }
 }
 

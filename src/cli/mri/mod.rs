@@ -1,4 +1,4 @@
-//! `crossburn mri`: volumes of brains.
+//! `crossburn mri`: volumes and slices of brains.
 
 mod score;
 
@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use super::Outcome;
 use super::process::ProcessArguments;
 
-/// Find lesions in volumes of brains
+/// Find lesions in volumes and slices of brains
 ///
 /// Networks are trained with `crossburn train` and the task lesion-detection (docs/mri.md). This is research software, not a medical
 /// device.
@@ -20,7 +20,7 @@ pub(super) struct Mri {
     verb: MriVerb,
 }
 
-/// What to do with volumes of brains.
+/// What to do with volumes and slices of brains.
 #[derive(Debug, Subcommand)]
 enum MriVerb {
     Score(score::Score),

@@ -70,7 +70,7 @@ pub use iegm::iegm;
 pub use lamp_profiles::{ProfileEntry, is_lamp, lamp_profiles};
 pub use masks::Masks;
 pub use matlab::{Matrix, read_matlab};
-pub use npy::read_npy;
+pub use npy::{read_npy, write_npy};
 pub use origins::{Origin, Origins};
 pub use samples::{Normalization, Samples};
 pub use signal::{SEGMENT_CLASSES, SEGMENT_POINTS};

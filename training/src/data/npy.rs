@@ -4,6 +4,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crossburn_checkpoints::write_bytes;
+
 use super::array::Array;
 use super::class_list::{ClassList, Labels};
 use super::csv_table;
@@ -68,6 +70,26 @@ pub fn read_npy(path: &Path) -> Result<(Vec<usize>, Vec<f32>), TrainingError> {
     }
     let shape = array.shape.clone();
     Ok((shape, array.into_floats()?))
+}
+
+/// Writes 32-bit floats in NumPy's format, version 1: a header that ends on a multiple of 64 bytes, and the elements, row by row.
+///
+/// # Errors
+/// [`TrainingError::Checkpoint`] if the file cannot be written.
+pub fn write_npy(path: &Path, shape: &[usize], values: &[f32]) -> Result<(), TrainingError> {
+    let sizes: String = shape.iter().map(|size| format!("{size}, ")).collect();
+    let mut header = format!(
+        "{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}",
+        sizes.trim_end()
+    );
+    let padding = 63 - (10 + header.len()) % 64;
+    header.push_str(&" ".repeat(padding));
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    Ok(write_bytes(path, &bytes)?)
 }
 
 /// The labels in a file, which is an array or a table, and the group of every sample if a table has groups.
@@ -222,6 +244,24 @@ mod tests {
             .flat_map(|i| (i as f32).to_le_bytes().repeat(6))
             .collect();
         npy("<f4", &[10, 2, 3], &values)
+    }
+
+    #[test]
+    fn floats_are_written_as_numpy_writes_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.npy");
+        write_npy(&path, &[2, 1], &[1.0, -2.5]).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let (start, elements) = bytes.split_at(bytes.len() - 8);
+        assert_eq!(elements, [0, 0, 128, 63, 0, 0, 32, 192]);
+        assert_eq!(start[..10], *b"\x93NUMPY\x01\x00\x76\x00");
+        assert_eq!((start.len(), start[127]), (128, b'\n'));
+        let header = std::str::from_utf8(&start[10..]).unwrap().trim_end();
+        assert_eq!(
+            header,
+            "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 1,), }"
+        );
+        assert_eq!(read_npy(&path).unwrap(), (vec![2, 1], vec![1.0, -2.5]));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod collection;
 mod field;
 mod intensity;
 mod phantom;
+mod slice_file;
 mod slices;
 mod stack;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use field::smooth_field;
 pub use intensity::{Means, Reverse, in_words};
 pub(super) use phantom::KIND as PHANTOM;
 pub use phantom::{Contrast, OF_PATIENT, PhantomConfig, phantom, phantom_without_lesions};
+pub use slice_file::SliceFile;
 pub(super) use slices::KIND as SLICES;
 pub use stack::{Stack, VolumeFiles, in_file_order};
 pub(super) use tissues::KIND as TISSUES;

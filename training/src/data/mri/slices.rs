@@ -260,7 +260,7 @@ impl Slices {
 }
 
 /// Height, width and the intensities of an image, in grey.
-fn grey(path: &Path) -> Result<([usize; 2], Vec<f32>), TrainingError> {
+pub(super) fn grey(path: &Path) -> Result<([usize; 2], Vec<f32>), TrainingError> {
     let image = decode(path)?;
     let shape = [image.height() as usize, image.width() as usize];
     let mut pixels = vec![0; shape[0] * shape[1]];
