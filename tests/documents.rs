@@ -342,6 +342,17 @@ fn parts_of_recipes_in_documents_fit_a_recipe() {
 }
 
 #[test]
+fn the_recipe_of_faces_takes_the_cleansing_beside_it() {
+    let [mut recipe, cleansing] = <[Table; 2]>::try_from(tables("docs/faces.md")).unwrap();
+    let read: Result<Recipe, _> = recipe.clone().try_into();
+    assert!(read.is_ok(), "{}", read.unwrap_err());
+    let task = recipe["task"].as_table_mut().unwrap();
+    task.extend(cleansing["task"].as_table().unwrap().clone());
+    let read: Result<Recipe, _> = recipe.try_into();
+    assert!(read.is_ok(), "{}", read.unwrap_err());
+}
+
+#[test]
 fn a_renamed_verb_or_option_is_noticed() {
     let text = "Text with `crossburn map`.\n\n    crossburn trian a.toml\n\n```sh\necho \"a # b\" | crossburn generate \\\n    --model a --prompt 'x y' # why\n```\n";
     let parts = Parts::of(text);

@@ -113,9 +113,9 @@ pub use task::{
 pub use task::{
     Alarms, AnomalyConfig, AnomalyDetection, AnomalyMetric, AnomalySurrogate, ArrhythmiaConfig,
     ArrhythmiaDetection, ArrhythmiaMetric, AttackLoss, Attacked, Batch, CandidateResult,
-    CandidateTrials, Chart, Classification, Confusion, CorruptionNoise, Counts, DecidedSegment,
-    DecidedSequence, Decision, Detector, Diagnosis, Distance, Embedded, Figures, Labelled,
-    LanguageMetric, LanguageModelling, LanguageModellingConfig, Learn, LesionConfig,
+    CandidateTrials, Chart, Chosen, Classification, Confusion, CorruptionNoise, Counts,
+    DecidedSegment, DecidedSequence, Decision, Detector, Diagnosis, Distance, Embedded, Figures,
+    Labelled, LanguageMetric, LanguageModelling, LanguageModellingConfig, Learn, LesionConfig,
     LesionDetection, LesionIntervals, LesionMaps, LesionMetric, MeanTally, Moment,
     MorphologyConfig, Part, Picture, PictureRow, Pictures, Queries, RaisedLoss, Ranks,
     Reconstruction, ReconstructionLoss, Retrieval, RetrievalConfig, Role, Rows, ScannedSlices,

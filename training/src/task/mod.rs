@@ -65,7 +65,7 @@ pub use lesion::{
     CorruptionNoise, LesionConfig, LesionDetection, LesionIntervals, LesionMaps, LesionMetric,
     Reconstruction, ScannedSlices, Slices,
 };
-pub use registry::{Part, Role, TaskConfig, TaskParts, WithTask};
+pub use registry::{Chosen, Part, Role, TaskConfig, TaskParts, WithTask};
 pub use retrieval::{
     Distance, Embedded, Queries, Ranks, Retrieval, RetrievalConfig, Searched, Triplets,
 };

@@ -245,6 +245,9 @@ pub enum Role {
     Judge,
 }
 
+/// Items that a training learns from, and numbers about those that it leaves out.
+pub type Chosen<T> = (T, Vec<(Metric, f64)>);
+
 /// A task with its data sources: gives the parts that networks of type `N` learn from and are judged on.
 pub trait TaskParts<N>: Send + Sync {
     /// One part.
@@ -282,16 +285,12 @@ pub trait TaskParts<N>: Send + Sync {
     ///
     /// # Errors
     /// If too few are left, and those of a network that chooses.
-    #[allow(
-        clippy::type_complexity,
-        reason = "items and the numbers about the others, or nothing"
-    )]
     fn chosen(
         &self,
         learn: Self::Task,
         device: &Device,
         observer: &mut dyn TrainingObserver,
-    ) -> Result<Option<(Self::Task, Vec<(Metric, f64)>)>, TrainingError> {
+    ) -> Result<Option<Chosen<Self::Task>>, TrainingError> {
         let _ = (device, observer);
         Ok(Some((learn, Vec::new())))
     }

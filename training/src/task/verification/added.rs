@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::Verification;
+use super::{Purpose, Verification};
 use crate::TrainingError;
 use crate::data::{DataSource, Samples, together};
 
@@ -56,7 +56,7 @@ impl Verification {
     /// Those of [`together`]: images of another size, and a person of both sets.
     pub fn with_added(&self, added: &Samples) -> Result<Self, TrainingError> {
         let both = together(&[&*self.samples, added])?;
-        let all = Self::of(both.into(), &self.config, self.seed, self.purpose)?;
+        let all = Self::of(both.into(), &self.config, self.seed, Purpose::Learn)?;
         Ok(Self {
             first_groups: self.first_groups,
             kept: self.kept.clone(),
@@ -110,7 +110,7 @@ impl Verification {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
-    use super::super::{Purpose, VerificationConfig};
+    use super::super::VerificationConfig;
     use super::*;
     use crate::data::{FacesConfig, Style, faces};
     use crate::task::Task;

@@ -31,18 +31,17 @@ impl Auxiliary {
     /// A folder without a checkpoint, and a network that compares no faces.
     pub(super) fn open(place: &Path) -> Result<Self, TrainingError> {
         let folder = checkpoint_folder(place);
-        let manifest = read_manifest(&folder)?;
         let refuse = |problem: String| {
             let place = format!("{KEY} = {}", place.display());
-            let remedy =
-                "hint: train it with this version, by the same recipe without task.cleansing";
+            let remedy = "hint: train it first, with this version, by the same recipe without task.cleansing";
             TrainingError::data(place, problem, remedy)
         };
+        let manifest = read_manifest(&folder).map_err(|cause| refuse(cause.to_string()))?;
         let recipe = serde_json::from_value::<Recipe>(manifest.recipe.clone())
             .map_err(|cause| refuse(format!("its recipe cannot be read ({cause})")))?;
-        let model = serde_json::from_value(manifest.architecture.clone());
-        match (model, &recipe.task) {
-            (Ok(ModelConfig::Face(sizes)), TaskConfig::Verification(_)) => Ok(Self {
+        let of_faces = matches!(recipe.task, TaskConfig::Verification(_));
+        match serde_json::from_value(manifest.architecture.clone()) {
+            Ok(ModelConfig::Face(sizes)) if of_faces => Ok(Self {
                 folder,
                 recipe,
                 sizes,
@@ -145,7 +144,7 @@ fn learned_from(recipe: &Recipe) -> [(&'static str, String); 6] {
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use crossburn_checkpoints::{Manifest, save_checkpoint};
-    use crossburn_models::initialize;
+    use crossburn_models::{Recognizer, initialize};
     use serde_json::Value;
 
     use super::super::{AddedPeople, CleansingConfig, VerificationConfig};
@@ -179,10 +178,9 @@ mod tests {
         let ModelConfig::Face(sizes) = recipe.model else {
             unreachable!("the recipe is about faces");
         };
-        let json = |value: Result<Value, _>| value.unwrap();
-        let model = json(serde_json::to_value(&recipe.model));
-        let recipe_json = json(serde_json::to_value(recipe));
-        let manifest = Manifest::new(model, recipe_json, recipe.seed, Value::Null);
+        let model = serde_json::to_value(&recipe.model).unwrap();
+        let trained_by = serde_json::to_value(recipe).unwrap();
+        let manifest = Manifest::new(model, trained_by, recipe.seed, Value::Null);
         let network = initialize(sizes.init(&Device::flex()), recipe.seed);
         save_checkpoint(&folder.join("checkpoint"), &network, &manifest).unwrap();
     }
@@ -263,7 +261,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let missing = folder.path().join("nowhere");
         let message = cleansed_by(&missing, recipe()).check().unwrap_err();
-        assert!(message.to_string().contains("nowhere"), "{message}");
+        let message = message.to_string();
+        assert!(
+            message.starts_with(KEY)
+                && message.contains("nowhere does not exist")
+                && message.contains("; hint: "),
+            "{message}"
+        );
         // A run that is not finished has no checkpoint either.
         let message = cleansed_by(folder.path(), recipe()).check().unwrap_err();
         let name = folder.path().display().to_string();
@@ -281,7 +285,6 @@ mod tests {
             unreachable!("the recipe is about faces");
         };
         let kept = initialize(sizes.init(&device), 3);
-        use crossburn_models::Recognizer;
         let images = burn::tensor::Tensor::<4>::ones([2, 1, 32, 32], &device);
         let [found, kept] = [found.embed(images.clone()), kept.embed(images)];
         let found = found.into_data().to_vec::<f32>().unwrap();

@@ -15,7 +15,7 @@ use super::{
 use crate::data::{Amount, DataSource};
 use crate::task::kept_threshold::{keep_threshold, kept_threshold};
 use crate::task::registry::samples;
-use crate::task::{Learn, Part, Role, Task, TaskParts};
+use crate::task::{Chosen, Learn, Part, Role, Task, TaskParts};
 use crate::{TrainingError, TrainingObserver};
 
 /// Images that pass at a time.
@@ -147,7 +147,7 @@ impl<R: Recognizer> TaskParts<R> for Verifications<'_> {
         learn: Verification,
         device: &Device,
         observer: &mut dyn TrainingObserver,
-    ) -> Result<Option<(Verification, Vec<(Metric, f64)>)>, TrainingError> {
+    ) -> Result<Option<Chosen<Verification>>, TrainingError> {
         let (mut learn, mut left_out) = (learn, Vec::new());
         if let Some(cleansing) = &self.config.cleansing {
             let auxiliary = Auxiliary::open(&cleansing.network)?.load(device)?;
