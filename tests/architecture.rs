@@ -113,6 +113,32 @@ fn jobs_know_no_command_line() {
     }
 }
 
+/// The values of `const NAME` in a file.
+fn names_in(text: &str) -> impl Iterator<Item = &str> {
+    let names = text.split("const NAME: &'static str = \"").skip(1);
+    names.filter_map(|rest| rest.split('"').next())
+}
+
+#[test]
+fn the_verb_of_papers_names_none() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let texts = rust_files(&src.join("apps/reproduce"));
+    let texts: Vec<String> = texts
+        .iter()
+        .map(|file| std::fs::read_to_string(file).unwrap())
+        .collect();
+    let names: Vec<&str> = texts.iter().flat_map(|text| names_in(text)).collect();
+    assert!(names.len() >= 10 && names.contains(&"kpp"), "{names:?}");
+    let verb = std::fs::read_to_string(src.join("cli/reproduce.rs")).unwrap();
+    // The help shows an example.
+    let code = verb.lines().filter(|line| !line.contains("/// Example:"));
+    for line in code {
+        let mut words = line.split(|of: char| !of.is_alphanumeric() && of != '-');
+        let named = words.find(|word| names.contains(word));
+        assert_eq!(named, None, "src/cli/reproduce.rs: {line}");
+    }
+}
+
 /// Words that belong to one task, by which nothing is named that serves all of them.
 const OF_ONE_TASK: [&str; 7] = [
     "image",

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::cells::{Cell, Cells};
 use super::claim::Expected;
+use super::registry::{Asked, OwnOption, Paper, Repeat};
 use super::{Arm, Experiment, Extent, Place, training_name};
 use crate::apps::search::{SpaceFile, TableRows};
 use crate::apps::study::{self, StudyObserver};
@@ -289,8 +290,29 @@ fn over_arms(
     })
 }
 
-impl Experiment for AnalogNas {
+impl Paper for AnalogNas {
     const NAME: &'static str = "analog-nas";
+    const ABOUT: &'static str =
+        "Cells of networks on phase-change memory, beside a table of measured ones";
+    const DATA: Option<&'static str> = Some(
+        "labelled items whose height and width are multiples of 4, such as cifar10:DIR; --table is the CSV of AnalogNAS-Bench",
+    );
+    const USUAL_SOURCE: Option<&'static str> = None;
+    const SEEDS: &'static str = "1";
+    const NOTES: &'static str = "Twelve cells take about ten minutes.";
+    const OPTIONS: &'static [OwnOption] = &[OwnOption::Table];
+
+    fn repeat<R: Repeat>(asked: Asked, repeat: R) -> Result<R::Output> {
+        let (Some(table), Some(source)) = (asked.table, asked.source) else {
+            bail!(
+                "analog-nas compares its own trainings with a table: name both, such as --table analog_nasbench.csv --data cifar10:DIR"
+            );
+        };
+        repeat.experiment(&Self::new(&table, source, asked.extent)?)
+    }
+}
+
+impl Experiment for AnalogNas {
     type Arm = MeasuredCell;
 
     fn config(&self) -> Result<Value> {
@@ -304,6 +326,10 @@ impl Experiment for AnalogNas {
                 "table": format!("{:016x}", self.digest),
             },
         }))
+    }
+
+    fn usual_seeds(&self) -> u64 {
+        1
     }
 
     fn data(&self) -> String {

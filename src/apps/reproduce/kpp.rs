@@ -10,8 +10,9 @@ use serde::Serialize;
 
 use super::cells::Cells;
 use super::claim::{Expected, claim, differences};
-use super::noise_study::{NoiseStudy, Scene};
-use super::setting::{NoiseArm, PLAIN};
+use super::noise_study::{NoiseStudy, OnSetting, Scene};
+use super::registry::{Asked, Paper, Repeat};
+use super::setting::{self, NoiseArm, PLAIN};
 use crate::apps::population::{self, Draw};
 use crate::report::Claim;
 
@@ -81,9 +82,21 @@ impl Kpp {
     }
 }
 
-impl NoiseStudy for Kpp {
+impl Paper for Kpp {
     const NAME: &'static str = "kpp";
+    const ABOUT: &'static str = "The k-th percentile of chips, and TRICE";
+    const DATA: Option<&'static str> = Some(setting::SOURCES);
+    const USUAL_SOURCE: Option<&'static str> = Some("digits");
+    const NOTES: &'static str = setting::NOTES;
 
+    fn repeat<R: Repeat>(asked: Asked, repeat: R) -> Result<R::Output> {
+        let setting = asked.setting()?;
+        let study = Self::new(setting.training.epochs);
+        repeat.experiment(&OnSetting { study, setting })
+    }
+}
+
+impl NoiseStudy for Kpp {
     fn columns(&self) -> Vec<String> {
         let at = |number| Self::at(number, self.sigma);
         vec![

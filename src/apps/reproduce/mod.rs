@@ -6,6 +6,7 @@ mod analog_nas;
 mod cells;
 pub(crate) mod claim;
 mod ecg;
+mod edge_llm;
 mod fl_nas;
 mod frcsyn;
 mod kpp;
@@ -13,22 +14,13 @@ mod lcda;
 mod mri;
 mod noise_study;
 mod nvcim_pt;
+mod registry;
 mod rocr;
 mod setting;
 mod worst_case;
 
-pub(crate) use analog_nas::AnalogNas;
-pub(crate) use ecg::EcgPaper;
-pub(crate) use fl_nas::FlNasPaper;
-pub(crate) use frcsyn::{FrcsynPaper, PhotographsPaper};
-pub(crate) use kpp::Kpp;
-pub(crate) use lcda::LcdaPaper;
-pub(crate) use mri::{MriPaper, PatientsPaper};
-pub(crate) use noise_study::OnSetting;
-pub(crate) use nvcim_pt::{GivenModelPaper, PromptPaper};
-pub(crate) use rocr::RocrPaper;
-pub(crate) use setting::{Extent, Setting};
-pub(crate) use worst_case::WorstCasePaper;
+pub(crate) use registry::{Asked, Entry, OwnOption, Repeat, papers};
+pub(crate) use setting::Extent;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,15 +40,20 @@ use crate::report::{
     ReproductionRow,
 };
 
-/// The experiment of one paper.
+/// The usual number of seeds.
+const USUAL_SEEDS: u64 = 3;
+
+/// An experiment of a paper.
 pub(crate) trait Experiment: Sync {
-    /// Its name on the command line.
-    const NAME: &'static str;
     /// One way of training.
     type Arm: Arm;
 
     /// The settings that its numbers depend on, besides the arms and the number of seeds.
     fn config(&self) -> Result<Value>;
+    /// The number of seeds if none is asked for.
+    fn usual_seeds(&self) -> u64 {
+        USUAL_SEEDS
+    }
     /// The source of its items, in words.
     fn data(&self) -> String;
     /// The columns of its table.
@@ -97,6 +94,8 @@ pub(crate) trait Arm: Serialize + Sync {
 
 /// Where an experiment runs.
 pub(crate) struct Place<'a> {
+    /// Name of the paper.
+    pub(crate) paper: &'a str,
     pub(crate) folder: &'a Path,
     /// Whether to continue with the finished cells in the folder.
     pub(crate) resume: bool,
@@ -207,7 +206,7 @@ pub(crate) fn run<E: Experiment>(
         commit,
         reproduce: String::new(),
         config,
-        paper: E::NAME.to_string(),
+        paper: place.paper.to_string(),
         data: experiment.data(),
         seeds: (1..=seeds).collect(),
         rows: rows.collect(),

@@ -34,8 +34,6 @@ pub(crate) struct Scene<'a, N, T: Task> {
 
 /// An experiment for any network and task: how well its weights tolerate noise after different trainings.
 pub(crate) trait NoiseStudy: Serialize + Sync {
-    /// Its name on the command line.
-    const NAME: &'static str;
     /// Names of the columns of its table. All are of the metric of the task.
     fn columns(&self) -> Vec<String>;
     /// The ways of training.
@@ -59,7 +57,6 @@ pub(crate) struct OnSetting<S> {
 }
 
 impl<S: NoiseStudy> Experiment for OnSetting<S> {
-    const NAME: &'static str = S::NAME;
     type Arm = NoiseArm;
 
     fn config(&self) -> Result<Value> {

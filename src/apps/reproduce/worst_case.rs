@@ -13,8 +13,9 @@ use serde::Serialize;
 
 use super::cells::Cells;
 use super::claim::{Expected, claim, differences};
-use super::noise_study::{NoiseStudy, Scene};
-use super::setting::{NoiseArm, PLAIN};
+use super::noise_study::{NoiseStudy, OnSetting, Scene};
+use super::registry::{Asked, Paper, Repeat};
+use super::setting::{self, NoiseArm, PLAIN};
 use crate::report::Claim;
 
 /// Seed of random deviations and of restarts.
@@ -91,9 +92,21 @@ impl WorstCasePaper {
     }
 }
 
-impl NoiseStudy for WorstCasePaper {
+impl Paper for WorstCasePaper {
     const NAME: &'static str = "worst-case";
+    const ABOUT: &'static str = "The worst admissible deviation, and A-TRICE";
+    const DATA: Option<&'static str> = Some(setting::SOURCES);
+    const USUAL_SOURCE: Option<&'static str> = Some("digits");
+    const NOTES: &'static str = setting::NOTES;
 
+    fn repeat<R: Repeat>(asked: Asked, repeat: R) -> Result<R::Output> {
+        let setting = asked.setting()?;
+        let study = Self::default();
+        repeat.experiment(&OnSetting { study, setting })
+    }
+}
+
+impl NoiseStudy for WorstCasePaper {
     fn columns(&self) -> Vec<String> {
         let [below, above] = self.others;
         vec![

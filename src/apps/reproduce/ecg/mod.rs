@@ -25,6 +25,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::cells::{Cell, Cells};
+use super::registry::{Asked, Paper, Repeat};
 use super::{Arm, Experiment, Extent, Place, training_name};
 use crate::apps::ecg::{BATCH, IntegerDetector, open_accelerator, signal_format, simulate};
 use crate::apps::study::{self, StudyObserver};
@@ -319,8 +320,20 @@ impl EcgPaper {
     }
 }
 
-impl Experiment for EcgPaper {
+impl Paper for EcgPaper {
     const NAME: &'static str = "ecg";
+    const ABOUT: &'static str =
+        "Mixed widths and pruning of an arrhythmia detector on a sparse accelerator";
+    const DATA: Option<&'static str> = Some("iegm or iegm:DIR");
+    const USUAL_SOURCE: Option<&'static str> = Some("iegm");
+    const NOTES: &'static str = "On two cores, five seeds take nine minutes.";
+
+    fn repeat<R: Repeat>(asked: Asked, repeat: R) -> Result<R::Output> {
+        repeat.experiment(&Self::new(asked.source()?, asked.extent)?)
+    }
+}
+
+impl Experiment for EcgPaper {
     type Arm = EcgArm;
 
     fn config(&self) -> Result<Value> {

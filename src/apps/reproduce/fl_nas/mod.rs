@@ -22,6 +22,7 @@ use self::arms::{FlNasArm, Goal, Origin};
 use self::latency::measured_latency;
 use self::material::Material;
 use super::cells::{Cell, Cells};
+use super::registry::{Asked, Paper, Repeat};
 use super::{Experiment, Extent, Place, training_name};
 use crate::apps::search::{Contest, Extent as SearchExtent, Trained};
 use crate::apps::study::StudyObserver;
@@ -127,14 +128,6 @@ impl FlNasPaper {
         })
     }
 
-    /// Default number of seeds.
-    pub(crate) fn usual_seeds(&self) -> u64 {
-        match self.budget {
-            QUICK_BUDGET => 1,
-            _ => 5,
-        }
-    }
-
     fn scene(&self, seed: u64) -> Result<Arc<Scene>> {
         let mut scene = self.scene.lock().unwrap_or_else(PoisonError::into_inner);
         match &*scene {
@@ -213,14 +206,33 @@ fn judged_afresh(
     Ok(numbers)
 }
 
-impl Experiment for FlNasPaper {
+impl Paper for FlNasPaper {
     const NAME: &'static str = "fl-nas";
+    const ABOUT: &'static str =
+        "Searches for networks that are accurate, fair to groups of people, and small";
+    const DATA: Option<&'static str> = Some("skin-lesions, ham10000:DIR or adult:FILE");
+    const USUAL_SOURCE: Option<&'static str> = Some("skin-lesions");
+    const SEEDS: &'static str = "5, or 1 with --quick";
+
+    fn repeat<R: Repeat>(asked: Asked, repeat: R) -> Result<R::Output> {
+        repeat.experiment(&Self::new(asked.source()?, asked.extent)?)
+    }
+}
+
+impl Experiment for FlNasPaper {
     type Arm = FlNasArm;
 
     fn config(&self) -> Result<Value> {
         let mut experiment = self.material.config()?;
         experiment["budget"] = json!(self.budget);
         Ok(json!({ "experiment": experiment }))
+    }
+
+    fn usual_seeds(&self) -> u64 {
+        match self.budget {
+            QUICK_BUDGET => 1,
+            _ => 5,
+        }
     }
 
     fn data(&self) -> String {

@@ -6,8 +6,6 @@ mod learned;
 mod numbers;
 mod photographs;
 
-pub(crate) use photographs::PhotographsPaper;
-
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
@@ -19,7 +17,9 @@ use serde_json::{Value, json};
 
 use self::arms::FrcsynArm;
 use self::numbers::{CONDITIONS, SIGMAS};
+use self::photographs::PhotographsPaper;
 use super::cells::{Cell, Cells};
+use super::registry::{Asked, Paper, Repeat};
 use super::{Experiment, Extent, Place, training_name};
 use crate::apps::study::{self, StudyObserver};
 use crate::report::{Claim, ReproductionColumn, ReproductionCurve};
@@ -112,8 +112,24 @@ impl FrcsynPaper {
 /// Sizes were chosen on the results of the seeds up to this one. The experiment therefore draws from later seeds.
 const CHOSEN_ON: u64 = 100;
 
-impl Experiment for FrcsynPaper {
+impl Paper for FrcsynPaper {
     const NAME: &'static str = "frcsyn";
+    const ABOUT: &'static str = "Faces from synthetic data: verification, bias and thresholds";
+    const DATA: Option<&'static str> = Some(
+        "faces, or photographs of people as faces:DIR, or npy:FILE or npz:FILE with group=COLUMN",
+    );
+    const USUAL_SOURCE: Option<&'static str> = Some("faces");
+
+    fn repeat<R: Repeat>(asked: Asked, repeat: R) -> Result<R::Output> {
+        let source = asked.source()?;
+        match PhotographsPaper::takes(&source) {
+            true => repeat.experiment(&PhotographsPaper::new(source, asked.extent)?),
+            false => repeat.experiment(&Self::new(&source, asked.extent)?),
+        }
+    }
+}
+
+impl Experiment for FrcsynPaper {
     type Arm = FrcsynArm;
 
     fn config(&self) -> Result<Value> {

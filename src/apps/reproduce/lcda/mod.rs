@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use self::arms::{Goal, LcdaArm};
 use super::cells::{Cell, Cells};
+use super::registry::{Asked, Paper, Repeat};
 use super::{Experiment, Extent, Place, training_name};
 use crate::apps::search::{Contest, Extent as SearchExtent, SpaceFile};
 use crate::apps::study::{self, StudyObserver};
@@ -95,14 +96,6 @@ impl LcdaPaper {
         })
     }
 
-    /// Default number of seeds. With a formula there can be many.
-    pub(crate) fn usual_seeds(&self) -> u64 {
-        match self.form {
-            Form::Surrogate => 20,
-            Form::Trained => 3,
-        }
-    }
-
     /// Numbers of evaluations after which the table shows the best score.
     fn shown(&self) -> Vec<usize> {
         match self.form {
@@ -145,8 +138,22 @@ fn best_of(trials: &[Trial], evaluations: usize) -> f64 {
     scores.fold(f64::NEG_INFINITY, f64::max)
 }
 
-impl Experiment for LcdaPaper {
+impl Paper for LcdaPaper {
     const NAME: &'static str = "lcda";
+    const ABOUT: &'static str =
+        "Searches for networks on crossbars: how much it helps to know what is designed";
+    const DATA: Option<&'static str> = Some(
+        "digits or mnist:DIR, which networks are trained on; without --data a formula judges them, in seconds",
+    );
+    const USUAL_SOURCE: Option<&'static str> = None;
+    const SEEDS: &'static str = "20, or 3 with --data";
+
+    fn repeat<R: Repeat>(asked: Asked, repeat: R) -> Result<R::Output> {
+        repeat.experiment(&Self::new(asked.source, asked.extent)?)
+    }
+}
+
+impl Experiment for LcdaPaper {
     type Arm = LcdaArm;
 
     fn config(&self) -> Result<Value> {
@@ -156,6 +163,14 @@ impl Experiment for LcdaPaper {
                 "budget": self.budget,
             },
         }))
+    }
+
+    /// With a formula there can be many.
+    fn usual_seeds(&self) -> u64 {
+        match self.form {
+            Form::Surrogate => 20,
+            Form::Trained => super::USUAL_SEEDS,
+        }
     }
 
     fn data(&self) -> String {

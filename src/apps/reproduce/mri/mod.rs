@@ -7,8 +7,6 @@ mod learned;
 mod maps;
 mod patients;
 
-pub(crate) use patients::PatientsPaper;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -26,7 +24,9 @@ use self::arms::{Given, MriArm};
 use self::chips::{CHIP_MAPS, Deviation, OnChips, SIGMAS, on_chips};
 use self::learned::{learned, restored};
 use self::maps::{BATCH, Judged, MAPS, OWN, PREVALENCE, RATIO, auprc, dice, pixels_of};
+use self::patients::PatientsPaper;
 use super::cells::{Cell, Cells};
+use super::registry::{Asked, Paper, Repeat};
 use super::{Arm, Experiment, Extent, Place, training_name};
 use crate::apps::study::{self, StudyObserver};
 use crate::report::{Claim, ReproductionColumn, ReproductionCurve};
@@ -194,8 +194,24 @@ fn at_sigmas(map: &str) -> [String; 3] {
     SIGMAS.map(|sigma| on_chips(map, Deviation::Sigma(sigma)))
 }
 
-impl Experiment for MriPaper {
+impl Paper for MriPaper {
     const NAME: &'static str = "mri";
+    const ABOUT: &'static str = "Lesions in brains, found by the quality of their reconstruction";
+    const DATA: Option<&'static str> =
+        Some("mri-phantom, or slices of patients as mri-slices:DIR or mri:DIR");
+    const USUAL_SOURCE: Option<&'static str> = Some("mri-phantom");
+    const NOTES: &'static str = "On two cores, one seed takes 14 minutes of processor time.";
+
+    fn repeat<R: Repeat>(asked: Asked, repeat: R) -> Result<R::Output> {
+        let source = asked.source()?;
+        match PatientsPaper::takes(&source) {
+            true => repeat.experiment(&PatientsPaper::new(source, asked.extent)?),
+            false => repeat.experiment(&Self::new(&source, asked.extent)?),
+        }
+    }
+}
+
+impl Experiment for MriPaper {
     type Arm = MriArm;
 
     fn config(&self) -> Result<Value> {

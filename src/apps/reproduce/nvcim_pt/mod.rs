@@ -21,14 +21,14 @@ use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-pub(crate) use self::given_model::GivenModelPaper;
-
 use self::arms::{FULL, PromptArm};
 use self::chips::Answers;
 use self::columns::{FASTER, answers, hits, numbers};
 use self::conditions::{CELLS, Condition, SIGMAS};
+use self::given_model::GivenModelPaper;
 use self::scene::Scene;
 use super::cells::{Cell, Cells};
+use super::registry::{Asked, OwnOption, Paper, Repeat};
 use super::{Arm, Experiment, Extent, Place, training_name};
 use crate::apps::study::{self, StudyObserver};
 use crate::report::{Claim, ReproductionColumn, ReproductionConfusion, ReproductionCurve};
@@ -130,8 +130,34 @@ impl PromptPaper {
     }
 }
 
-impl Experiment for PromptPaper {
+impl Paper for PromptPaper {
     const NAME: &'static str = "nvcim-pt";
+    const ABOUT: &'static str = "Tuned prompts in an in-memory store, fetched by a search";
+    const DATA: Option<&'static str> = Some(
+        "its own, which it draws; with --model, passages with profiles, such as jsonl:FILE?prompt=KEY&completion=KEY&profile=KEY",
+    );
+    const USUAL_SOURCE: Option<&'static str> = None;
+    const SEEDS: &'static str = "3, or 1 with --model";
+    const OPTIONS: &'static [OwnOption] = &[OwnOption::Model];
+
+    fn repeat<R: Repeat>(asked: Asked, repeat: R) -> Result<R::Output> {
+        match (asked.model, asked.source) {
+            (Some(model), Some(source)) => {
+                let model = (asked.locate)(&model)?;
+                repeat.experiment(&GivenModelPaper::new(model, source, asked.extent)?)
+            }
+            (Some(_), None) => bail!(
+                "--model needs texts to tune prompts on: name passages with profiles, such as --data 'jsonl:FILE?prompt=KEY&completion=KEY&profile=KEY'"
+            ),
+            (None, Some(source)) => bail!(
+                "this paper's experiment is not defined on {source}: drop --data, or name a language model with --model"
+            ),
+            (None, None) => repeat.experiment(&Self::new(asked.extent)?),
+        }
+    }
+}
+
+impl Experiment for PromptPaper {
     type Arm = PromptArm;
 
     fn config(&self) -> Result<Value> {

@@ -27,6 +27,7 @@ use self::arms::{DEVICES, RocrArm};
 use self::documents::{Bounds, Taken};
 use self::stores::Search;
 use super::cells::{Cell, Cells};
+use super::registry::{Asked, OwnOption, Paper, Repeat};
 use super::{Experiment, Extent, Place, training_name};
 use crate::apps::study::{self, StudyObserver};
 use crate::report::{Claim, ReproductionColumn, ReproductionCurve};
@@ -194,8 +195,20 @@ impl RocrPaper {
     }
 }
 
-impl Experiment for RocrPaper {
+impl Paper for RocrPaper {
     const NAME: &'static str = "rocr";
+    const ABOUT: &'static str = "Retrieval from stored vectors that deviate";
+    const DATA: Option<&'static str> = Some("topics, jsonl:FILE or another source of passages");
+    const USUAL_SOURCE: Option<&'static str> = Some("topics");
+    const OPTIONS: &'static [OwnOption] = &[OwnOption::Encoder];
+
+    fn repeat<R: Repeat>(asked: Asked, repeat: R) -> Result<R::Output> {
+        let paper = Self::new(asked.source()?, asked.encoder, asked.extent)?;
+        repeat.experiment(&paper)
+    }
+}
+
+impl Experiment for RocrPaper {
     type Arm = RocrArm;
 
     fn config(&self) -> Result<Value> {

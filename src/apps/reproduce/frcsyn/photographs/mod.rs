@@ -209,7 +209,6 @@ impl PhotographsPaper {
 }
 
 impl Experiment for PhotographsPaper {
-    const NAME: &'static str = "frcsyn";
     type Arm = PhotographsArm;
 
     fn config(&self) -> Result<Value> {

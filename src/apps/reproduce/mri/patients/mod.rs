@@ -231,7 +231,6 @@ fn prepared(source: &DataSource, reversed: bool) -> Result<DataSource> {
 }
 
 impl Experiment for PatientsPaper {
-    const NAME: &'static str = "mri";
     type Arm = PatientsArm;
 
     fn config(&self) -> Result<Value> {

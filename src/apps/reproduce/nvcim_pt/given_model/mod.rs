@@ -172,7 +172,6 @@ impl GivenModelPaper {
 }
 
 impl Experiment for GivenModelPaper {
-    const NAME: &'static str = "nvcim-pt";
     type Arm = ModelArm;
 
     fn config(&self) -> Result<Value> {
@@ -181,6 +180,11 @@ impl Experiment for GivenModelPaper {
         experiment["cells"] = json!(CELLS.map(|(name, _)| name));
         experiment["learned_for"] = json!(CELLS[LEARNED_FOR].0);
         Ok(json!({ "experiment": experiment }))
+    }
+
+    /// Tuning through a real model takes long.
+    fn usual_seeds(&self) -> u64 {
+        1
     }
 
     fn data(&self) -> String {
