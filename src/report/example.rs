@@ -258,6 +258,7 @@ pub(crate) fn reproduction() -> Reproduction {
         }],
         rows: vec![row("none", [0.6, 0.62]), row("gaussian", [0.8, 0.83])],
         claims: vec![Claim {
+            label: Some("A1".into()),
             what: "gaussian over none".into(),
             expected: "more than 0 (abstract)".into(),
             measured: vec![20.0, 21.0],
@@ -467,7 +468,8 @@ pub(crate) fn edge_study() -> EdgeStudy {
             ratios: vec![0.4, 0.6],
         }],
         claims: vec![Claim {
-            what: "A1: both win somewhere".into(),
+            label: Some("A1".into()),
+            what: "both win somewhere".into(),
             expected: "above 0".into(),
             measured: vec![-20.0, 20.0],
             mean: 20.0,

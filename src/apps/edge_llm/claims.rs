@@ -23,50 +23,60 @@ type People = Vec<f64>;
 pub(super) fn claims(study: &EdgeStudy) -> Result<(Vec<Claim>, Vec<String>)> {
     let all = [
         (
-            "A1: the better of LoRA and retrieval changes with the task",
+            "A1",
+            "the better of LoRA and retrieval changes with the task",
             crossover(study)?,
         ),
         (
-            "A2: quality is highest before the last budget",
+            "A2",
+            "quality is highest before the last budget",
             early_best(study)?,
         ),
         (
-            "A3: LoRA on 4 bits is as good as on 32, at equal model",
+            "A3",
+            "LoRA on 4 bits is as good as on 32, at equal model",
             compressed(study)?,
         ),
         (
-            "A3: LoRA on 4 bits is as good as on a smaller model of 32 bits, at equal memory",
+            "A3",
+            "LoRA on 4 bits is as good as on a smaller model of 32 bits, at equal memory",
             equal_memory(study)?,
         ),
         (
-            "A4: with a history of 8 retrieval gains more than LoRA",
+            "A4",
+            "with a history of 8 retrieval gains more than LoRA",
             cold_start(study)?,
         ),
         (
-            "A4: the gain of LoRA rises with the history",
+            "A4",
+            "the gain of LoRA rises with the history",
             rising_gain(study)?,
         ),
         (
-            "A5: LoRA is at least as good as prompt tuning at equal steps",
+            "A5",
+            "LoRA is at least as good as prompt tuning at equal steps",
             over_prompt(study)?,
         ),
         (
-            "A6: GPTQ against rounding to the nearest, 4 bits",
+            "A6",
+            "GPTQ against rounding to the nearest, 4 bits",
             rounding(study, 4)?,
         ),
         (
-            "A6: GPTQ against rounding to the nearest, 3 bits",
+            "A6",
+            "GPTQ against rounding to the nearest, 3 bits",
             rounding(study, 3)?,
         ),
     ];
     let (mut claims, mut missing) = (Vec::new(), Vec::new());
-    for (name, claim) in all {
+    for (label, name, claim) in all {
         match claim {
             Some(claim) => claims.push(Claim {
+                label: Some(label.to_string()),
                 what: format!("{name}: {}", claim.what),
                 ..claim
             }),
-            None => missing.push(name.to_string()),
+            None => missing.push(format!("{label}: {name}")),
         }
     }
     Ok((claims, missing))
@@ -87,6 +97,7 @@ fn judged(
     }
     let interval = interval_of(people, statistic);
     Ok(Some(Claim {
+        label: None,
         what: what.to_string(),
         expected: expected.1.to_string(),
         verdict: expected.0.verdict(found, interval),
@@ -368,6 +379,7 @@ fn rounding(study: &EdgeStudy, bits: u8) -> Result<Option<Claim>> {
     let found = mean(&ratios);
     let interval = interval(&ratios);
     Ok(Some(Claim {
+        label: None,
         what: format!("ratio of squared errors, mean over {} layers", ratios.len()),
         expected: "≤ 0.7".to_string(),
         verdict: Expected::AtMost(0.7).verdict(found, interval),
@@ -396,11 +408,9 @@ mod tests {
     fn a_study_is_judged_by_the_cells_that_it_has() {
         let study = example::edge_study();
         let (claims, missing) = claims(&study).unwrap();
-        let found = |name: &str| {
-            claims
-                .iter()
-                .find(|claim| claim.what.starts_with(name))
-                .unwrap()
+        let found = |label: &str| {
+            let of = |claim: &&Claim| claim.label.as_deref() == Some(label);
+            claims.iter().find(of).unwrap()
         };
         // In the example, retrieval is 20 hundredths ahead of LoRA in one task and 20 behind in the other.
         let first = found("A1");
@@ -408,7 +418,7 @@ mod tests {
         assert_eq!(first.verdict, Verdict::Holds);
         // LoRA is best after the first of two budgets, in one of two tasks.
         assert!((found("A2").mean - 0.5).abs() < 1e-9);
-        assert!((found("A6: GPTQ against rounding to the nearest, 4").mean - 0.5).abs() < 1e-9);
+        assert!((found("A6").mean - 0.5).abs() < 1e-9);
         let missing_a5 = missing.iter().any(|claim| claim.starts_with("A5"));
         assert!(missing_a5, "{missing:?}");
     }

@@ -281,6 +281,7 @@ fn over_arms(
     let interval = found.map(|interval| [interval.low, interval.high]);
     let mean = mean(&measured);
     Ok(Claim {
+        label: None,
         what,
         expected: expected.1.to_string(),
         verdict: expected.0.verdict(mean, interval),

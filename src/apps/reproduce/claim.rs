@@ -37,17 +37,46 @@ impl Expected {
     }
 }
 
+/// What a claim measures.
+pub(super) struct Statement {
+    /// The statement of the paper's acceptance list, such as `A3`, if the claim measures one of that list.
+    label: Option<&'static str>,
+    /// In words.
+    what: String,
+}
+
+impl From<&str> for Statement {
+    fn from(what: &str) -> Self {
+        what.to_string().into()
+    }
+}
+
+impl From<String> for Statement {
+    fn from(what: String) -> Self {
+        Self { label: None, what }
+    }
+}
+
+impl<W: Into<String>> From<(&'static str, W)> for Statement {
+    fn from((label, what): (&'static str, W)) -> Self {
+        Self {
+            label: Some(label),
+            what: what.into(),
+        }
+    }
+}
+
 /// A claim on the mean of `measured`, one value per seed. If the values are differences between two trainings of the same seed, the interval is the paired
 /// one.
 ///
 /// # Errors
 /// If a training lacks the number.
 pub(super) fn claim(
-    what: impl Into<String>,
+    statement: impl Into<Statement>,
     expected: (Expected, impl Into<String>),
     measured: Vec<f64>,
 ) -> Result<Claim> {
-    let what = what.into();
+    let Statement { label, what } = statement.into();
     if measured.is_empty() || measured.iter().any(|value| !value.is_finite()) {
         bail!("no number for the claim `{what}`: {measured:?}");
     }
@@ -60,6 +89,7 @@ pub(super) fn claim(
         }
     };
     Ok(Claim {
+        label: label.map(str::to_string),
         what,
         expected: expected.1.into(),
         verdict: expected.0.verdict(mean, interval),
@@ -146,5 +176,19 @@ mod tests {
             let message = claim.unwrap_err().to_string();
             assert!(message.contains("the claim `points`"), "{message}");
         }
+    }
+
+    #[test]
+    fn a_claim_has_the_label_of_its_statement() {
+        let of = |statement: Statement| {
+            let claim = claim(statement, (Expected::ABOVE_ZERO, "> 0"), vec![1.0]).unwrap();
+            (claim.label, claim.what)
+        };
+        let what = || "points".to_string();
+        assert_eq!(of("points".into()), (None, what()));
+        assert_eq!(of(what().into()), (None, what()));
+        let label = || Some("A2".to_string());
+        assert_eq!(of(("A2", "points").into()), (label(), what()));
+        assert_eq!(of(("A2", what()).into()), (label(), what()));
     }
 }

@@ -204,7 +204,7 @@ impl NoiseStudy for Kpp {
         );
         let lost = differences(&cells.of(PLAIN, "clean"), &none);
         let mut claims = vec![claim(
-            "KPP(1) that training without noise loses, in points",
+            ("A1", "KPP(1) that training without noise loses, in points"),
             (
                 Expected::AtLeast(40.0),
                 "≥ 40: σ is large enough for the rest",
@@ -217,7 +217,7 @@ impl NoiseStudy for Kpp {
             ("TRICE", &trice),
         ] {
             claims.push(claim(
-                format!("KPP(1), {name} over none"),
+                ("A1", format!("KPP(1), {name} over none")),
                 (Expected::AtLeast(20.0), "≥ 20 points"),
                 differences(values, &none),
             )?);
@@ -229,7 +229,7 @@ impl NoiseStudy for Kpp {
             )
         };
         claims.push(claim(
-            "KPP(1), right-censored 0.3 over Gaussian 0.3",
+            ("A2", "KPP(1), right-censored 0.3 over Gaussian 0.3"),
             (
                 Expected::AtLeast(8.0),
                 "≥ 8 points, in the pilot of a small perceptron at σ = 0.17",
@@ -255,7 +255,7 @@ impl NoiseStudy for Kpp {
             differences(&censored, &gaussian),
         )?);
         claims.push(claim(
-            "KPP(1), TRICE over tuned Gaussian",
+            ("A3", "KPP(1), TRICE over tuned Gaussian"),
             (
                 Expected::AtLeast(-1.0),
                 "≥ -1 point; the paper has up to +26 on deeper networks",
@@ -263,12 +263,15 @@ impl NoiseStudy for Kpp {
             differences(&trice, &gaussian),
         )?);
         claims.push(claim(
-            "KPP(1), TRICE over the best right-censored strength of the grid",
+            (
+                "A4",
+                "KPP(1), TRICE over the best right-censored strength of the grid",
+            ),
             (Expected::AtLeast(-2.0), "≥ -2 points"),
             differences(&trice, &censored),
         )?);
         claims.push(claim(
-            "budget of TRICE, in trainings",
+            ("A4", "budget of TRICE, in trainings"),
             (Expected::AtMost(3.0), "≤ 3"),
             vec![cells.budget("trice")],
         )?);
@@ -288,7 +291,7 @@ impl NoiseStudy for Kpp {
             seeds.filter(wrong).count() as f64
         });
         claims.push(claim(
-            "trainings whose KPP(1), KPP(10), KPP(50) are not in order, or whose KPP(1) rises with σ",
+            ("A5", "trainings whose KPP(1), KPP(10), KPP(50) are not in order, or whose KPP(1) rises with σ"),
             (Expected::AtMost(0.0), "0"),
             vec![disordered.sum()],
         )?);

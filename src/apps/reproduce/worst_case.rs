@@ -223,12 +223,15 @@ impl NoiseStudy for WorstCasePaper {
         let tuned = |family| cells.tuned(family, VALIDATION, &at);
         let mut claims = vec![
             claim(
-                "points that the lowest of all random deviations loses, without noise training",
+                (
+                    "A1",
+                    "points that the lowest of all random deviations loses, without noise training",
+                ),
                 (Expected::AtMost(3.0), "≤ 3"),
                 differences(&clean, &cells.of(PLAIN, RANDOM)),
             )?,
             claim(
-                "points that the search takes, without noise training",
+                ("A1", "points that the search takes, without noise training"),
                 (Expected::AtLeast(40.0), "≥ 40; on deep networks nearly all"),
                 differences(&clean, &none),
             )?,
@@ -242,7 +245,10 @@ impl NoiseStudy for WorstCasePaper {
         for pair in budgets.windows(2) {
             let ((few, fewer), (many, more)) = (&pair[0], &pair[1]);
             claims.push(claim(
-                format!("points that twice the passes take further: {few} to {many}"),
+                (
+                    "A2",
+                    format!("points that twice the passes take further: {few} to {many}"),
+                ),
                 (Expected::AtLeast(0.0), "≥ 0"),
                 differences(fewer, more),
             )?);
@@ -266,7 +272,7 @@ impl NoiseStudy for WorstCasePaper {
             ("A-TRICE", "a-trice"),
         ] {
             claims.push(claim(
-                format!("worst case, {name} over none"),
+                ("A3", format!("worst case, {name} over none")),
                 (Expected::AtLeast(20.0), "≥ 20 points"),
                 differences(&tuned(family), &none),
             )?);
@@ -276,7 +282,7 @@ impl NoiseStudy for WorstCasePaper {
             ("Gaussian", "gaussian", 2.0),
         ] {
             claims.push(claim(
-                format!("worst case, A-TRICE over {name}"),
+                ("A3", format!("worst case, A-TRICE over {name}")),
                 (
                     Expected::AtLeast(least),
                     format!("≥ {least} points; the paper has up to 33"),

@@ -271,11 +271,7 @@ impl Document for EdgeStudy {
                 finite(&format!("rounding of `{}`", row.model), *ratio)?;
             }
         }
-        for claim in &self.claims {
-            for value in claim.measured.iter().chain([&claim.mean]) {
-                finite(&format!("claim `{}`", claim.what), *value)?;
-            }
-        }
+        self.claims.iter().try_for_each(Claim::check)?;
         let rate = self.operations_per_second;
         match rate.is_finite() && rate > 0.0 {
             true => Ok(()),

@@ -98,6 +98,10 @@ pub struct ReproductionRow {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Claim {
+    /// The statement of the paper's acceptance list that it measures, such as `A3`: several claims may measure one. None for a claim beyond
+    /// that list, and for a paper without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// What is measured, in words.
     pub what: String,
     /// What was expected of it, in words, with its origin.
@@ -111,6 +115,28 @@ pub struct Claim {
     pub interval: Option<[f64; 2]>,
     /// Whether what was expected holds.
     pub verdict: Verdict,
+}
+
+impl Claim {
+    /// What is measured, after its label.
+    pub(in crate::report) fn heading(&self) -> String {
+        match &self.label {
+            Some(label) => format!("{label}: {}", self.what),
+            None => self.what.clone(),
+        }
+    }
+
+    /// A label that is not blank, and finite numbers.
+    pub(in crate::report) fn check(&self) -> Result<(), ReportError> {
+        let name = format!("claim `{}`", self.what);
+        if self.label.as_ref().is_some_and(|of| of.trim().is_empty()) {
+            return Err(invalid(&name, "has a blank label".to_string()));
+        }
+        for value in self.measured.iter().chain([&self.mean]) {
+            finite(&name, *value)?;
+        }
+        Ok(())
+    }
 }
 
 /// Whether a claim holds, by the interval of the mean over trainings: a mean on the right side is not enough.
@@ -189,12 +215,7 @@ impl Document for Reproduction {
         if let Some(confusion) = &self.confusion {
             confusion.matrix.check()?;
         }
-        for claim in &self.claims {
-            for value in claim.measured.iter().chain([&claim.mean]) {
-                finite(&format!("claim `{}`", claim.what), *value)?;
-            }
-        }
-        Ok(())
+        self.claims.iter().try_for_each(Claim::check)
     }
 
     fn verb(_: &Value) -> Option<String> {

@@ -15,6 +15,10 @@ const DEFINITIONS: [&str; 4] = [
      whole interval is what was expected, fails if none of it is, and is unresolved otherwise.",
 ];
 
+/// The definition for a page whose claims have labels.
+const LABELS: &str = "A label before a claim, such as A3, names a statement of the list that the experiment was accepted by. Several claims may \
+     measure one statement; claims without a label are beyond that list.";
+
 /// Claims, the trainings that they are about, and curves.
 pub(super) fn page(results: &Reproduction, plots: &[Drawing]) -> Page {
     let seeds: Vec<String> = results.seeds.iter().map(u64::to_string).collect();
@@ -28,9 +32,14 @@ pub(super) fn page(results: &Reproduction, plots: &[Drawing]) -> Page {
         Some(confusion) => page.confusion(&confusion.title, &confusion.matrix),
         None => page,
     };
+    let labels = results.claims.iter().any(|claim| claim.label.is_some());
+    let definitions: Vec<&str> = DEFINITIONS
+        .into_iter()
+        .chain(labels.then_some(LABELS))
+        .collect();
     match plots.is_empty() {
-        true => page.definitions(&DEFINITIONS),
-        false => page.plots(plots, &DEFINITIONS),
+        true => page.definitions(&definitions),
+        false => page.plots(plots, &definitions),
     }
 }
 

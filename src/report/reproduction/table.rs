@@ -70,16 +70,57 @@ fn row_cells(row: &ReproductionRow, columns: &[ReproductionColumn]) -> Vec<Cell>
     cells
 }
 
-/// Two decimals: some claims are decided by tenths of a point.
+/// What is measured with its label, the mean, what was expected, and the verdict. Two decimals: some claims are decided by tenths of a point.
 pub(in crate::report) fn claim_cells(claim: &Claim) -> [String; 4] {
     let interval = claim
         .interval
         .map(|[low, high]| format!(" [{low:.2}, {high:.2}]"))
         .unwrap_or_default();
     [
-        claim.what.clone(),
+        claim.heading(),
         format!("{:.2}{interval}", claim.mean),
         claim.expected.clone(),
         claim.verdict.name().to_string(),
     ]
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::{Value, json};
+
+    use crate::report::document::html;
+    use crate::report::{Document, Reproduction, example};
+
+    #[test]
+    fn a_claim_follows_its_label_and_one_of_an_earlier_document_has_none() {
+        let mut document: Value =
+            serde_json::from_str(&example::reproduction().to_json().unwrap()).unwrap();
+        let read = |document: &Value| -> Result<Reproduction, _> {
+            Reproduction::from_json(&document.to_string(), Path::new("run/results.json"))
+        };
+        let shown = |found: &Reproduction| [found.table().unwrap(), html(found, &[]).unwrap()];
+        let labelled = read(&document).unwrap();
+        assert_eq!(labelled.claims[0].label.as_deref(), Some("A1"));
+        for text in shown(&labelled) {
+            assert!(text.contains("A1: gaussian over none"), "{text}");
+        }
+        assert!(shown(&labelled)[1].contains("A label before a claim"));
+        let claim = document["claims"][0].as_object_mut().unwrap();
+        claim.remove("label").unwrap();
+        let earlier = read(&document).unwrap();
+        for text in shown(&earlier) {
+            assert!(text.contains("gaussian over none"), "{text}");
+            assert!(
+                !text.contains("A1:") && !text.contains("A label before"),
+                "{text}"
+            );
+        }
+        assert!(!earlier.to_json().unwrap().contains("\"label\""));
+        document["claims"][0]["label"] = json!(" ");
+        let message = read(&document).unwrap_err().to_string();
+        assert!(message.contains("blank label"), "{message}");
+    }
 }

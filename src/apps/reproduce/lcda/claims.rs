@@ -34,8 +34,11 @@ pub(super) fn on_the_surrogate(cells: &Cells, budget: usize) -> Result<Vec<Claim
     let prior = until(HEURISTIC);
     let percent = 100.0 * REACHED;
     let mut claims = vec![claim(
-        format!(
-            "evaluations until the best R_ae is {percent} % of what reinforce has found after {budget}, median over seeds: {HEURISTIC}"
+        (
+            "A1",
+            format!(
+                "evaluations until the best R_ae is {percent} % of what reinforce has found after {budget}, median over seeds: {HEURISTIC}"
+            ),
         ),
         (
             Expected::AtMost(WITHIN as f64),
@@ -45,9 +48,9 @@ pub(super) fn on_the_surrogate(cells: &Cells, budget: usize) -> Result<Vec<Claim
     )?];
     for proposer in [REINFORCE, RANDOM] {
         claims.push(claim(
-            format!(
+            ("A1", format!(
                 "the same of {proposer}, times those of {HEURISTIC}; a search that never reaches it counts with {budget}"
-            ),
+            )),
             (
                 Expected::AtLeast(TIMES),
                 format!("≥ {TIMES} times; the paper has 25 over its reinforcement learning"),
@@ -68,7 +71,10 @@ pub(super) fn on_the_surrogate(cells: &Cells, budget: usize) -> Result<Vec<Claim
         lead(Goal::Energy),
     )?);
     claims.push(claim(
-        format!("hundredths of R_al after {early} evaluations, {HEURISTIC} over {RANDOM}"),
+        (
+            "A2",
+            format!("hundredths of R_al after {early} evaluations, {HEURISTIC} over {RANDOM}"),
+        ),
         (
             Expected::AtMost(0.0),
             "≤ 0: the prior believes that large kernels take time, which is not so on arrays",
@@ -76,7 +82,10 @@ pub(super) fn on_the_surrogate(cells: &Cells, budget: usize) -> Result<Vec<Claim
         lead(Goal::Rate),
     )?);
     claims.push(claim(
-        format!("hundredths of R_al after {budget} evaluations, {HEURISTIC} over {REINFORCE}"),
+        (
+            "A2",
+            format!("hundredths of R_al after {budget} evaluations, {HEURISTIC} over {REINFORCE}"),
+        ),
         (
             Expected::AtMost(0.0),
             "≤ 0: the paper's language model is the weaker one here",
@@ -87,9 +96,9 @@ pub(super) fn on_the_surrogate(cells: &Cells, budget: usize) -> Result<Vec<Claim
         ),
     )?);
     claims.push(claim(
-        format!(
+        ("A3", format!(
             "hundredths of R_ae after {early} evaluations, {HEURISTIC} over {RANDOM} where neither sees what the axes are"
-        ),
+        )),
         (
             Expected::Between(-5.0, 5.0),
             "within 5: what the prior gains is knowledge",

@@ -25,41 +25,61 @@ pub(super) fn claims(cells: &Cells) -> Result<Vec<Claim>> {
     };
     let mut claims = vec![
         claim(
-            "points, a prompt for each domain over one for all, without noise",
+            (
+                "A1",
+                "points, a prompt for each domain over one for all, without noise",
+            ),
             (Expected::AtLeast(10.0), "≥ 10"),
             over(FULL, ONE, 0.0),
         )?,
         claim(
-            "points, scaled over plain search, without noise",
+            ("A1", "points, scaled over plain search, without noise"),
             (Expected::Between(-2.0, 2.0), "0 ± 2"),
             over(FULL, NOISE_AWARE, 0.0),
         )?,
         claim(
-            format!("points, scaled over plain search, σ = {MAIN}, mean over cells"),
+            (
+                "A2",
+                format!("points, scaled over plain search, σ = {MAIN}, mean over cells"),
+            ),
             (Expected::AtLeast(-1.0), "≥ 0, within 1"),
             over(FULL, NOISE_AWARE, MAIN),
         )?,
         claim(
-            format!("points, noise-aware over plain tuning, σ = {MAIN}, mean over cells"),
+            (
+                "A2",
+                format!("points, noise-aware over plain tuning, σ = {MAIN}, mean over cells"),
+            ),
             (Expected::AtLeast(-1.0), "≥ 0, within 1"),
             over(NOISE_AWARE, UNMITIGATED, MAIN),
         )?,
         claim(
-            format!("points, full method over no mitigation, σ = {MAIN}, mean over cells"),
+            (
+                "A2",
+                format!("points, full method over no mitigation, σ = {MAIN}, mean over cells"),
+            ),
             (Expected::AtLeast(5.0), "≥ 5; up to 36.7 % in the paper"),
             over(FULL, UNMITIGATED, MAIN),
         )?,
     ];
     for sigma in SIGMAS {
         claims.push(claim(
-            format!("points of prompts of the right domain, scaled over plain search, σ = {sigma}"),
+            (
+                "A3",
+                format!(
+                    "points of prompts of the right domain, scaled over plain search, σ = {sigma}"
+                ),
+            ),
             (Expected::AtLeast(0.0), "≥ 0"),
             gap(sigma),
         )?);
     }
     let [least, .., most] = SIGMAS;
     claims.push(claim(
-        format!("points that this difference grows from σ = {least} to {most}"),
+        (
+            "A3",
+            format!("points that this difference grows from σ = {least} to {most}"),
+        ),
         (Expected::AtLeast(0.0), "≥ 0"),
         differences(&gap(most), &gap(least)),
     )?);
@@ -67,7 +87,10 @@ pub(super) fn claims(cells: &Cells) -> Result<Vec<Claim>> {
     let steps = sigmas.windows(2);
     let falls = steps.map(|pair| differences(&right(FULL, pair[0]), &right(FULL, pair[1])));
     claims.push(claim(
-        "points that the full method loses from one σ to the next, the least of all",
+        (
+            "A4",
+            "points that the full method loses from one σ to the next, the least of all",
+        ),
         (Expected::AtLeast(-2.0), "≥ 0, within 2"),
         least_of(falls),
     )?);
@@ -89,7 +112,7 @@ pub(super) fn claims(cells: &Cells) -> Result<Vec<Claim>> {
         least_of(on_cells.into_iter()),
     )?);
     claims.push(claim(
-        format!("times that a search among {STORED} prompts is faster in arrays, by the models of arrays and of a scalar processor"),
+        ("A5", format!("times that a search among {STORED} prompts is faster in arrays, by the models of arrays and of a scalar processor")),
         (Expected::AtLeast(10.0), "≥ 10; up to 120 in the paper"),
         cells.values(FULL, FASTER),
     )?);

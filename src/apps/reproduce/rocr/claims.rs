@@ -19,19 +19,30 @@ pub(super) fn claims(cells: &Cells, documents: usize) -> Result<Vec<Claim>> {
     };
     let at_usual = over_devices(USUAL);
     let mut claims = vec![claim(
-        format!("recall@1 of {VANILLA} at σ = {USUAL}: the set is neither trivial nor hopeless"),
+        (
+            "A2",
+            format!(
+                "recall@1 of {VANILLA} at σ = {USUAL}: the set is neither trivial nor hopeless"
+            ),
+        ),
         (Expected::Between(20.0, 60.0), "20 to 60 %"),
         of(VANILLA, &at_usual),
     )?];
     for arm in [CDE, CDI] {
         claims.push(claim(
-            format!("points without deviation, {arm} over {VANILLA}"),
+            (
+                "A1",
+                format!("points without deviation, {arm} over {VANILLA}"),
+            ),
             (Expected::Between(-5.0, 5.0), "within 5"),
             over(arm, VANILLA, IDEAL),
         )?);
         let pairs = of(arm, &at_usual).into_iter().zip(of(VANILLA, &at_usual));
         claims.push(claim(
-            format!("times the recall@1 of {VANILLA} at σ = {USUAL}, mean over devices: {arm}"),
+            (
+                "A2",
+                format!("times the recall@1 of {VANILLA} at σ = {USUAL}, mean over devices: {arm}"),
+            ),
             (
                 Expected::AtLeast(1.3),
                 "≥ 1.3 times; the paper has 1.3 to 3.0",
@@ -40,7 +51,12 @@ pub(super) fn claims(cells: &Cells, documents: usize) -> Result<Vec<Claim>> {
         )?);
         let by_device = DEVICES.map(|(device, _)| over(arm, VANILLA, &on_device(device)));
         claims.push(claim(
-            format!("points over {VANILLA} at σ = {USUAL} on the device that gains least: {arm}"),
+            (
+                "A2",
+                format!(
+                    "points over {VANILLA} at σ = {USUAL} on the device that gains least: {arm}"
+                ),
+            ),
             (Expected::AtLeast(-2.0), "≥ -2"),
             least(by_device.into_iter()),
         )?);
@@ -53,13 +69,19 @@ pub(super) fn claims(cells: &Cells, documents: usize) -> Result<Vec<Claim>> {
         .windows(2)
         .map(|pair| differences(&pair[0], &pair[1]));
     claims.push(claim(
-        format!("points that {VANILLA} loses from one σ to the next, the least"),
+        (
+            "A3",
+            format!("points that {VANILLA} loses from one σ to the next, the least"),
+        ),
         (Expected::AtLeast(0.0), "≥ 0"),
         least(falls),
     )?);
     let chance = 100.0 / documents as f64;
     claims.push(claim(
-        format!("recall@1 of {VANILLA} where deviations are ten times the largest number"),
+        (
+            "A3",
+            format!("recall@1 of {VANILLA} where deviations are ten times the largest number"),
+        ),
         (
             Expected::AtMost(5.0 * chance),
             format!(
@@ -72,7 +94,10 @@ pub(super) fn claims(cells: &Cells, documents: usize) -> Result<Vec<Claim>> {
     for ablation in [NO_NOISE, NO_CONTRAST] {
         let gains = SIGMAS.map(|sigma| over(CDE, ablation, &over_devices(sigma)));
         claims.push(claim(
-            format!("points of {CDE} over {ablation}, mean over σ"),
+            (
+                "A4",
+                format!("points of {CDE} over {ablation}, mean over σ"),
+            ),
             (Expected::ABOVE_ZERO, "> 0"),
             mean(&gains),
         )?);
@@ -84,16 +109,16 @@ pub(super) fn claims(cells: &Cells, documents: usize) -> Result<Vec<Claim>> {
             &over(&trained_for(own), &trained_for(other), &number),
         );
         claims.push(claim(
-            format!(
+            ("A5", format!(
                 "points on {own} at σ = {USUAL} that a head keeps of its gain over {VANILLA} when it learned for {other}"
-            ),
+            )),
             (Expected::ABOVE_ZERO, "> 0: it loses less than the gain"),
             kept,
         )?);
     }
     let exact = [CDE, CDI, VANILLA].map(|arm| of(arm, EXACT));
     claims.push(claim(
-        "queries that cells without deviation answer as integers do, in the arm that has fewest",
+        ("A6", "queries that cells without deviation answer as integers do, in the arm that has fewest"),
         (Expected::AtLeast(100.0), "all"),
         least(exact.into_iter()),
     )?);
