@@ -1,5 +1,6 @@
 //! Records the commit that the binary is built from, where the package is the top of a git repository of its own: a source
-//! package that is unpacked inside another repository has no part in the commits of that one.
+//! package that is unpacked inside another repository has no part in the commits of that one. `+modified` follows the commit where
+//! the sources are no longer those of the commit.
 
 use std::path::Path;
 use std::process::Command;
@@ -23,10 +24,43 @@ fn main() {
     if let Some(path) = watched.into_iter().find(|path| Path::new(path).exists()) {
         println!("cargo::rerun-if-changed={path}");
     }
+    // A change of a source compiles the package again in any case. Files that are no sources, such as documents, are not watched.
+    let sources = git(&[&["ls-files", "-z", "--"][..], &SOURCES].concat()).unwrap_or_default();
+    let sources = sources.split('\0').filter(|path| Path::new(path).exists());
+    for path in sources {
+        println!("cargo::rerun-if-changed={path}");
+    }
     if let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) {
-        println!("cargo::rustc-env=CROSSBURN_COMMIT={commit}");
+        // Without its optional locks git leaves the index as it is, which may be what is watched.
+        let status = [
+            "--no-optional-locks",
+            "status",
+            "--porcelain",
+            "--untracked-files=no",
+            "--",
+        ];
+        let modified =
+            git(&[&status[..], &SOURCES].concat()).is_some_and(|files| !files.is_empty());
+        let mark = match modified {
+            true => "+modified",
+            false => "",
+        };
+        println!("cargo::rustc-env=CROSSBURN_COMMIT={commit}{mark}");
     }
 }
+
+/// What the binary is compiled from, as patterns of git: every file of a `src`, and of the other folders that sources include.
+const SOURCES: [&str; 9] = [
+    "build.rs",
+    "rust-toolchain.toml",
+    "Cargo.lock",
+    "Cargo.toml",
+    "*/Cargo.toml",
+    "src",
+    "*/src/*",
+    "configs",
+    "checkpoints/models",
+];
 
 /// What git answers, without the line break; nothing where it fails or is not there.
 fn git(arguments: &[&str]) -> Option<String> {

@@ -52,6 +52,63 @@ fn the_commit_is_recorded_for_the_top_of_a_repository_alone() {
     assert!(!inside.contains("CROSSBURN_COMMIT"), "{inside}");
     let outside = recorded(folder);
     assert!(!outside.contains("CROSSBURN_COMMIT"), "{outside}");
+    // A file that is no source neither marks the commit nor is watched; a source does both.
+    let label = |folder: &Path| {
+        let printed = recorded(folder);
+        let labels = printed
+            .lines()
+            .filter_map(|line| line.split_once("CROSSBURN_COMMIT="));
+        labels.map(|(_, label)| label.to_string()).next().unwrap()
+    };
+    let write = |path: &str, text: &str| {
+        let path = repository.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    for path in [
+        "README.md",
+        "src/lib.rs",
+        "part/src/deep/lib.rs",
+        "configs/a.toml",
+    ] {
+        write(path, "one\n");
+    }
+    git(&["add", "."]).unwrap();
+    git(&["commit", "-q", "-m", "two"]).unwrap();
+    let commit = git(&["rev-parse", "HEAD"]).unwrap()[..12].to_string();
+    let marked = format!("{commit}+modified");
+    let watched = recorded(&repository);
+    for (path, is_source) in [
+        ("README.md", false),
+        ("src/lib.rs", true),
+        ("part/src/deep/lib.rs", true),
+        ("configs/a.toml", true),
+    ] {
+        let line = format!("rerun-if-changed={path}\n");
+        assert_eq!(watched.contains(&line), is_source, "{path}: {watched}");
+        assert_eq!(label(&repository), commit);
+        write(path, "two\n");
+        let expected = if is_source { &marked } else { &commit };
+        assert_eq!(label(&repository), *expected, "{path}");
+        write(path, "one\n");
+        assert_eq!(label(&repository), commit, "{path} as it was");
+    }
+    // A file that git does not know is no source yet. What is staged is not committed yet.
+    write("src/new.rs", "one\n");
+    assert_eq!(label(&repository), commit);
+    git(&["add", "src/new.rs"]).unwrap();
+    assert_eq!(label(&repository), marked);
+    std::fs::remove_file(repository.join("configs/a.toml")).unwrap();
+    let index = || std::fs::read(repository.join(".git/index")).unwrap();
+    let before = index();
+    assert_eq!(label(&repository), marked);
+    assert!(!recorded(&repository).contains("rerun-if-changed=configs/a.toml"));
+    assert_eq!(index(), before, "git is only asked");
+    git(&["commit", "-q", "-a", "-m", "three"]).unwrap();
+    let commit = git(&["rev-parse", "HEAD"]).unwrap()[..12].to_string();
+    assert_eq!(label(&repository), commit);
+    git(&["clone", "-q", ".", "../clone"]).unwrap();
+    assert_eq!(label(&folder.join("clone")), commit);
     // A worktree is a top of its own.
     git(&["worktree", "add", "-q", "../tree"]).unwrap();
     let tree = recorded(&folder.join("tree"));
