@@ -14,6 +14,7 @@ mod lcda;
 mod mri;
 mod noise_study;
 mod nvcim_pt;
+mod passages;
 mod registry;
 mod rocr;
 mod setting;

@@ -1,11 +1,12 @@
 //! Which documents are learned from and searched, and which of them share a store.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use anyhow::{Result, bail};
-use crossburn_training::data::{Corpus, DataSource, Passage};
+use crossburn_training::data::{DataSource, Passage};
+
+use super::super::passages::{by_profile, passages};
 
 /// Documents to learn from and documents that are searched: how many there must be, and how many are taken of more.
 #[derive(Clone, Copy, Debug)]
@@ -73,23 +74,10 @@ pub(super) struct Taken {
     pub(super) stores: Vec<Range<usize>>,
 }
 
-fn passages(corpus: Corpus, source: &DataSource) -> Result<Vec<Passage>> {
-    match corpus {
-        Corpus::Passages(passages) => Ok(passages),
-        Corpus::Running(_) => bail!("{source} is one running text: give passages"),
-    }
-}
-
 impl Bounds {
     /// The documents that are searched, profile after profile, the largest first, and the place of each profile among them.
     fn by_profile(self, passages: Vec<Passage>) -> (Vec<Passage>, Vec<Range<usize>>) {
-        let mut profiles: BTreeMap<String, Vec<Passage>> = BTreeMap::new();
-        for passage in passages {
-            if let Some(name) = passage.profile.clone() {
-                profiles.entry(name).or_default().push(passage);
-            }
-        }
-        let mut profiles: Vec<Vec<Passage>> = profiles.into_values().collect();
+        let mut profiles: Vec<Vec<Passage>> = by_profile(passages).into_values().collect();
         // Profiles of one size stay in the order of their names.
         profiles.sort_by_key(|profile| Reverse(profile.len()));
         let [least, most] = self.of_profile;

@@ -1,10 +1,11 @@
 //! The profiles of a source of passages that prompts are tuned for.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
-use crossburn_training::data::{Corpus, DataSource, Passage};
+use crossburn_training::data::{DataSource, Passage};
+
+use super::super::super::passages::{by_profile, passages};
 
 /// Profiles, each with a prompt of its own.
 const PROFILES: usize = 6;
@@ -29,7 +30,7 @@ impl Profiles {
     /// A running text, passages without profiles, and too few profiles of this size.
     pub(super) fn of(source: &DataSource, least: [usize; 2]) -> Result<Self> {
         let [learn, test] = [source.training_corpus(1)?, source.test_corpus(1)?];
-        let (learn, mut test) = (by_profile(learn, source)?, by_profile(test, source)?);
+        let [learn, mut test] = [passages(learn, source)?, passages(test, source)?].map(by_profile);
         let pairs = learn.into_iter().filter_map(|(name, learn)| {
             let test = test.remove(&name)?;
             Some(Profile { name, learn, test })
@@ -64,19 +65,6 @@ impl Profile {
     pub(super) fn name(&self) -> &str {
         &self.name
     }
-}
-
-fn by_profile(corpus: Corpus, source: &DataSource) -> Result<BTreeMap<String, Vec<Passage>>> {
-    let Corpus::Passages(passages) = corpus else {
-        bail!("{source} is one running text: give passages with profiles");
-    };
-    let mut profiles: BTreeMap<String, Vec<Passage>> = BTreeMap::new();
-    for passage in passages {
-        if let Some(name) = passage.profile.clone() {
-            profiles.entry(name).or_default().push(passage);
-        }
-    }
-    Ok(profiles)
 }
 
 #[cfg(test)]
