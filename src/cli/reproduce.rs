@@ -1,6 +1,6 @@
 //! `crossburn reproduce`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -80,8 +80,15 @@ impl Reproduce {
             (OwnOption::Model, &self.model),
             (OwnOption::Table, &self.table),
         ] {
-            if let Some(value) = value {
-                self.expect_own(option, value, (entry, &entries))?;
+            let has = |of: &&Entry<_>| of.options.contains(&option);
+            if let (Some(value), false) = (value, has(&entry)) {
+                let with: Vec<&str> = entries.iter().filter(has).map(|of| of.name).collect();
+                bail!(
+                    "{} {} is for {}: leave it out",
+                    option.name(),
+                    value.display(),
+                    with.join(" and ")
+                );
             }
         }
         let source = entry.source(self.data.as_ref())?;
@@ -102,26 +109,6 @@ impl Reproduce {
             data: source,
         };
         entry.repeat(asked, repetition)
-    }
-
-    /// Refuses an option that the paper does not have.
-    fn expect_own(
-        &self,
-        option: OwnOption,
-        value: &Path,
-        (entry, entries): (&Entry<Repetition<'_>>, &[Entry<Repetition<'_>>]),
-    ) -> Result<()> {
-        if entry.options.contains(&option) {
-            return Ok(());
-        }
-        let with = entries.iter().filter(|of| of.options.contains(&option));
-        let with: Vec<&str> = with.map(|of| of.name).collect();
-        bail!(
-            "{} {} is for {}: leave it out",
-            option.name(),
-            value.display(),
-            with.join(" and ")
-        )
     }
 
     /// The folder of the run.

@@ -155,11 +155,14 @@ impl<R: Repeat> Entry<R> {
     /// The data that were `named`, or else the usual ones; `None` for a paper without.
     ///
     /// # Errors
-    /// None but for a fault of the registry: the usual data are data that there are.
+    /// If the usual data are no source, which is a fault of the paper.
     pub(crate) fn source(&self, named: Option<&DataSource>) -> Result<Option<DataSource>> {
         match named {
             Some(source) => Ok(Some(source.clone())),
-            None => Ok(self.usual_source.map(str::parse).transpose()?),
+            None => Ok(self
+                .usual_source
+                .map(str::parse::<DataSource>)
+                .transpose()?),
         }
     }
 
