@@ -82,6 +82,33 @@ fn value(document: &Value, row: &str, column: &str) -> Option<f64> {
 }
 
 #[test]
+fn the_help_says_paper_by_paper_what_it_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let help = String::from_utf8(good(folder, "reproduce --help").stdout).unwrap();
+    // Lines are broken where the terminal ends.
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "- kpp: The k-th percentile of chips, and TRICE. Data: digits, mnist:DIR or cifar10:DIR [default: digits]. Default of --seeds: 3.",
+        "- fl-nas: Searches for networks",
+        "Default of --seeds: 5, or 1 with --quick.",
+        "Data: topics, jsonl:FILE or another source of passages [default: topics]. Takes --encoder. Default of --seeds: 3.",
+        "Default of --seeds: that of its study.",
+    ] {
+        assert!(help.contains(part), "{part}: {help}");
+    }
+    let unknown = crossburn(folder).args(["reproduce", "kpq"]).output();
+    let text = String::from_utf8(unknown.unwrap().stderr).unwrap();
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        text.contains("invalid value 'kpq' for '<PAPER>'")
+            && text.contains("[possible values: worst-case, kpp, ecg, ")
+            && text.contains("'kpp'"),
+        "{text}"
+    );
+}
+
+#[test]
 fn the_worst_case_of_every_training_is_searched() {
     let folder = tempfile::tempdir().unwrap();
     let document = document(
