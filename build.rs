@@ -24,7 +24,7 @@ fn main() {
     if let Some(path) = watched.into_iter().find(|path| Path::new(path).exists()) {
         println!("cargo::rerun-if-changed={path}");
     }
-    // A change of a source compiles the package again in any case. Files that are no sources, such as documents, are not watched.
+    // A change of a source compiles the package again in any case. Documents and tests are not watched.
     let sources = git(&[&["ls-files", "-z", "--"][..], &SOURCES].concat()).unwrap_or_default();
     let sources = sources.split('\0').filter(|path| Path::new(path).exists());
     for path in sources {
@@ -49,8 +49,9 @@ fn main() {
     }
 }
 
-/// What the binary is compiled from, as patterns of git: every file of a `src`, and of the other folders that sources include.
-const SOURCES: [&str; 9] = [
+/// What the binary is compiled from, as patterns of git: every file of a `src` but its unit tests, and of the other folders that sources
+/// include.
+const SOURCES: [&str; 12] = [
     "build.rs",
     "rust-toolchain.toml",
     "Cargo.lock",
@@ -60,6 +61,9 @@ const SOURCES: [&str; 9] = [
     "*/src/*",
     "configs",
     "checkpoints/models",
+    ":(exclude)configs/recipes",
+    ":(exclude)*/tests.rs",
+    ":(exclude)*/tests/*",
 ];
 
 /// What git answers, without the line break; nothing where it fails or is not there.

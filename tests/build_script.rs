@@ -69,6 +69,7 @@ fn the_commit_is_recorded_for_the_top_of_a_repository_alone() {
         "README.md",
         "src/lib.rs",
         "part/src/deep/lib.rs",
+        "part/src/deep/tests.rs",
         "configs/a.toml",
     ] {
         write(path, "one\n");
@@ -82,6 +83,7 @@ fn the_commit_is_recorded_for_the_top_of_a_repository_alone() {
         ("README.md", false),
         ("src/lib.rs", true),
         ("part/src/deep/lib.rs", true),
+        ("part/src/deep/tests.rs", false),
         ("configs/a.toml", true),
     ] {
         let line = format!("rerun-if-changed={path}\n");

@@ -16,7 +16,7 @@ const DEFINITIONS: [&str; 4] = [
 ];
 
 /// The definition for a page whose claims have labels.
-const LABELS: &str = "A label before a claim, such as A3, names a statement of the list that the experiment was accepted by. Several claims may \
+const LABELS: &str = "A label before a claim, such as A3, is the number of a statement on the list of what the experiment should show. Several claims may \
      measure one statement; claims without a label are beyond that list.";
 
 /// Claims, the trainings that they are about, and curves.
