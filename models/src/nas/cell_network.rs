@@ -243,7 +243,7 @@ mod tests {
     use crate::initialize;
     use burn::tensor::TensorData;
     use crossburn_hardware::cost::LayerShape;
-    use crossburn_hardware::deploy::{Fidelity, Hardware, MappedNetwork};
+    use crossburn_hardware::deploy::{Fab, Fidelity, Hardware, MappedNetwork};
     use crossburn_noise::{ChipSeed, host_weights};
 
     fn candidate(edges: [CellOperation; 6]) -> CellCandidate {

@@ -183,7 +183,7 @@ impl ScoreJob<'_> {
             return Ok(None);
         };
         let map = grid.in_order(prepared.restore(&scanned.maps));
-        grid.write(&place.out, &map)?;
+        grid.write(place.out, &map)?;
         let sheet = Sheet {
             shape: prepared.shape,
             rows: [&prepared.values, &scanned.reconstructions],
