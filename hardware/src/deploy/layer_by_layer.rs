@@ -7,7 +7,7 @@ use crate::{HardwareError, WeightBits};
 impl Hardware {
     /// The same hardware, which stores the weights at the paths of `bits` in these widths. All else that the file says of these layers stays. A
     /// weight of one bit is stored in two, since the integers of a mapping have a zero. A layer that is digital or has a mapping of its own stays
-    /// as it is. A cell holds at most as many bits as the weight has.
+    /// as it is. A cell holds at most as many bits as the weight has, for a pair without its sign.
     ///
     /// # Errors
     /// What no longer fits together.
@@ -22,9 +22,10 @@ impl Hardware {
                 true => WeightBits::new(2)?,
                 false => bits,
             };
+            let held = weight_bits.get() - u8::from(usual.scheme.is_pair());
             let mapping = Some(Mapping {
                 weight_bits,
-                slice_bits: usual.slice_bits.map(|cell| cell.min(weight_bits.get())),
+                slice_bits: usual.slice_bits.map(|cell| cell.min(held)),
                 ..usual.clone()
             });
             match config.layers.iter_mut().find(|layer| layer.path == path) {

@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use crossburn_noise::{ChipSeed, host_weights};
 
 use super::super::{Fab, Fidelity, Hardware, MappedNetwork};
-use crate::WeightBits;
+use crate::{Scheme, WeightBits, WeightMatrix};
 
 #[derive(Module, Debug)]
 struct Two {
@@ -200,4 +200,21 @@ fn layers_hold_the_widths_that_they_are_given() {
     let own = "[[layer]]\npath = \"first.weight\"\nmapping = { weight_bits = 6 }\n";
     let kept = hardware(own).with_weight_bits([("first.weight".to_string(), bits(3))]);
     assert_eq!(kept.unwrap(), hardware(own));
+    // The largest weight of two bits uses the whole range: 1 of 1 beside the sign, or shifted by 2 to 3 of 3.
+    for scheme in [Scheme::OneSidedPair, Scheme::DigitalOffset] {
+        let mut config = hardware("").config().clone();
+        config.mapping.scheme = scheme.clone();
+        let usual = Hardware::try_from(config).unwrap();
+        let narrow = usual.with_weight_bits([("first.weight".to_string(), bits(2))]);
+        let narrow = narrow.unwrap();
+        let mapping = narrow.layer("first.weight").unwrap().mapping.as_ref();
+        let weights = WeightMatrix::new(1, 2, vec![0.5, -0.5]).unwrap();
+        let mapped = mapping
+            .unwrap()
+            .map(&weights, narrow.config().device.range());
+        let mapped = mapped.unwrap();
+        assert_eq!(mapped.slices.len(), 1, "{scheme:?}");
+        let largest = mapped.planes[0].targets[0];
+        assert!((largest - 100.0).abs() < 1e-3, "{scheme:?}: {largest}");
+    }
 }
