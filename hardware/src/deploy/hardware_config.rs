@@ -362,7 +362,8 @@ impl Hardware {
     /// Its cost. Layers whose mapping differs in the bits of weights and cells count with the cells that their weights take.
     ///
     /// # Errors
-    /// [`HardwareError::Conflict`] without a section `[cost]` and for layers that differ in something else, and what the cost model refuses.
+    /// [`HardwareError::Conflict`] without a section `[cost]`, for layers with an array of their own or a scheme with other cells, and what the cost
+    /// model refuses, for a layer inside [`HardwareError::Layer`].
     pub fn accelerator(&self) -> Result<cost::Accelerator, HardwareError> {
         let Some(cost) = self.config.cost.clone() else {
             return Err(HardwareError::conflict(
@@ -374,16 +375,21 @@ impl Hardware {
         require_counted(&self.config.mapping, &usual)?;
         let mut accelerator = cost::Accelerator::new(cost, usual)?;
         for layer in &self.config.layers {
+            // Pairs of significance have no such shape.
             let own = match &layer.mapping {
-                Some(mapping) => self.array_shape(mapping)?,
-                None => usual,
+                Some(mapping) if has_significances(mapping) => None,
+                Some(mapping) => Some(self.array_shape(mapping)?),
+                None => Some(usual),
             };
-            let with_usual_bits = ArrayShape {
-                weight_bits: usual.weight_bits,
-                slice_bits: usual.slice_bits,
-                ..own
-            };
-            if layer.array.is_some() || with_usual_bits != usual {
+            let alike = own.filter(|own| {
+                let with_usual_bits = ArrayShape {
+                    weight_bits: usual.weight_bits,
+                    slice_bits: usual.slice_bits,
+                    ..*own
+                };
+                layer.array.is_none() && with_usual_bits == usual
+            });
+            let Some(own) = alike else {
                 return Err(HardwareError::conflict(
                     format!(
                         "layer `{}` has an array or a mapping.scheme of its own, and the cost model counts one kind of array",
@@ -391,11 +397,16 @@ impl Hardware {
                     ),
                     "leave it out, set the layer digital, or leave [cost] out",
                 ));
-            }
+            };
             if let Some(mapping) = &layer.mapping {
-                require_counted(mapping, &own)?;
-                let bits = (own.weight_bits, own.slice_bits);
-                accelerator = accelerator.with_bits_of(&layer.path, bits.0, bits.1)?;
+                let in_layer = |error: HardwareError| HardwareError::Layer {
+                    path: layer.path.clone(),
+                    error: Box::new(error),
+                };
+                require_counted(mapping, &own).map_err(in_layer)?;
+                accelerator = accelerator
+                    .with_bits_of(&layer.path, own.weight_bits, own.slice_bits)
+                    .map_err(in_layer)?;
             }
         }
         Ok(accelerator)
@@ -416,7 +427,7 @@ impl Hardware {
                 "give array.adc, or leave [cost] out",
             );
         };
-        if let Scheme::SignificancePairs { .. } = mapping.scheme {
+        if has_significances(mapping) {
             return refuse(
                 "[cost] with pairs of significance, which the cost model does not count",
                 "choose another mapping.scheme, or leave [cost] out",
@@ -449,6 +460,11 @@ impl Hardware {
             ..ArrayShape::default()
         })
     }
+}
+
+/// Whether a mapping has several pairs of different weight, which the cost model does not count.
+fn has_significances(mapping: &Mapping) -> bool {
+    matches!(mapping.scheme, Scheme::SignificancePairs { .. })
 }
 
 /// Refuses a mapping with more slices than its weights need, of which the cost model knows nothing.
@@ -504,8 +520,16 @@ mod tests {
                 "the cost model counts one kind of array",
             ),
             (
+                "mapping = { scheme = { significance-pairs = { significances = [1.0] } }, weight_bits = 8 }",
+                "`fc.weight` has an array or a mapping.scheme of its own",
+            ),
+            (
                 "mapping = { weight_bits = 4, slice_bits = 2, slices = 3 }",
-                "mapping.slices = 3, and the cost model counts the 2",
+                "layer `fc.weight`: mapping.slices = 3, and the cost model counts the 2",
+            ),
+            (
+                "mapping = { weight_bits = 2, slice_bits = 3 }",
+                "layer `fc.weight`: slice_bits = 3 is outside",
             ),
         ] {
             let message = on(layer).unwrap_err().to_string();
