@@ -93,6 +93,7 @@ fn the_help_says_paper_by_paper_what_it_takes() {
         "- fl-nas: Searches for networks",
         "Default of --seeds: 5, or 1 with --quick.",
         "Data: topics, jsonl:FILE or another source of passages [default: topics]. Takes --encoder. Default of --seeds: 3.",
+        "such as cifar10:DIR (required). Takes --table. Default of --seeds: 1. --table is required: the CSV of AnalogNAS-Bench.",
         "Default of --seeds: that of its study.",
     ] {
         assert!(help.contains(part), "{part}: {help}");
@@ -841,11 +842,43 @@ fn cells_are_ranked_beside_a_table() {
     );
     let claims = first["claims"].as_array().unwrap();
     assert_eq!(claims.len(), 7);
-    for claim in &claims[..6] {
-        let (mean, interval) = (claim["mean"].as_f64().unwrap(), &claim["interval"]);
-        assert!((-1.0..=1.0).contains(&mean), "{claim}");
-        let [low, high] = [0, 1].map(|end| interval[end].as_f64().unwrap_or(mean));
-        assert!(-1.0 <= low && low <= high && high <= 1.0, "{claim}");
+    // Kendall's τ-b of two columns, from counting pairs.
+    let names = ["2-2-0-2-0-2", "2-1-1-0-1-0", "3-1-1-0-1-0", "4-1-0-1-1-1"];
+    let tau = |[left, right]: [&str; 2]| {
+        let (mut agree, mut untied) = (0.0, [0.0, 0.0]);
+        for (number, a) in names.iter().enumerate() {
+            for b in &names[..number] {
+                let signs = [left, right].map(|column| match of(a, column) - of(b, column) {
+                    0.0 => 0.0,
+                    difference => difference.signum(),
+                });
+                agree += signs[0] * signs[1];
+                for (untied, sign) in untied.iter_mut().zip(signs) {
+                    *untied += sign.abs();
+                }
+            }
+        }
+        agree / (untied[0] * untied[1]).sqrt()
+    };
+    let (on_chips, drifted) = ("on chips", "table, after 30 days");
+    let (clean, digital) = ("without variation", "table, digital");
+    let mean = |claim: usize| claims[claim]["mean"].as_f64().unwrap();
+    for (claim, columns) in [
+        (0, [on_chips, drifted]),
+        (2, [clean, digital]),
+        (4, [on_chips, digital]),
+    ] {
+        assert!((mean(claim) - tau(columns)).abs() < 1e-12, "{columns:?}");
+    }
+    // The four networks have different sizes.
+    let over_size = tau([on_chips, drifted]) - tau(["weights", drifted]);
+    assert!((mean(6) - over_size).abs() < 1e-12, "{over_size}");
+    for (number, claim) in claims.iter().enumerate() {
+        // A difference of two correlations is 2 at most.
+        let most = if number == 6 { 2.0 } else { 1.0 };
+        let [low, high] = [0, 1].map(|end| claim["interval"][end].as_f64().unwrap());
+        let expected = -most <= low && low <= mean(number) && mean(number) <= high && high <= most;
+        assert!(expected, "{claim}");
     }
     cells(folder, "a", |cells| {
         let of_seed = cells["1"].as_object_mut().unwrap();
@@ -856,8 +889,14 @@ fn cells_are_ranked_beside_a_table() {
     assert_eq!(again["claims"], first["claims"]);
     std::fs::write(folder.join("u.csv"), "cell,baseline_accuracy\n").unwrap();
     for (arguments, part) in [
-        ("analog-nas --data digits", "name both, such as --table"),
-        ("analog-nas --table t.csv", "name both, such as --table"),
+        (
+            "analog-nas --data digits",
+            "analog-nas needs a table: name it, such as --table analog_nasbench.csv",
+        ),
+        (
+            "analog-nas --table t.csv",
+            "analog-nas needs data: name them, such as --data cifar10:DIR",
+        ),
         (
             "kpp --table t.csv",
             "--table t.csv is for analog-nas: leave it out",
@@ -872,7 +911,7 @@ fn cells_are_ranked_beside_a_table() {
         ),
         (
             "analog-nas --table t.csv --data digits",
-            "has 4 cells that a path leads through: 12 or more are needed",
+            "has 4 architectures that a path leads through: 12 or more are needed",
         ),
         (
             "analog-nas --table t.csv --data waveforms --quick",

@@ -34,8 +34,9 @@ const SIGMA: f64 = 0.05;
 const SPACE: &str = "nas-analog-bench";
 /// Its axis.
 const EDGE: &str = "edge";
-/// The column with the names of rows, that without analog hardware, and that of networks trained for it after 30 days.
+/// The column with the names of rows.
 const KEY: &str = "cell";
+/// The columns with the per cent of right answers: without analog hardware, and of networks trained for it after 30 days.
 const COLUMNS: [&str; 2] = ["baseline_accuracy", "analog_drift_2592000"];
 
 const CLEAN: &str = "without variation";
@@ -47,7 +48,7 @@ const WEIGHTS: &str = "weights";
 /// How much is trained and judged.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Size {
-    /// Compared cells.
+    /// Compared networks.
     cells: usize,
     /// Channels of the first stage.
     channels: usize,
@@ -72,22 +73,23 @@ const USUAL: Size = Size {
     epochs: 8,
     chips: 15,
 };
+/// Enough that networks no longer give one answer to all items: then they would all be equally good, and come in no order.
 const QUICK: Size = Size {
     cells: 4,
     channels: 2,
     per_stage: 1,
-    train: 120,
+    train: 520,
     validation: 20,
-    test: 60,
-    epochs: 1,
+    test: 150,
+    epochs: 3,
     chips: 2,
 };
 
-/// Are cells that a table ranks high good here too, after a brief training of a narrow network?
+/// Are networks that a table ranks high good here too, where they are narrow and trained briefly?
 ///
 /// # Source
 /// AnalogNAS-Bench (arXiv 2506.18495): all cells of NAS-Bench-201 (Dong and Yang, ICLR 2020), trained in full on CIFAR-10 and judged on phase-change memory.
-/// Which cells are compared, the brief training and the hardware are this project's choices.
+/// Which of them are compared, the brief training and the hardware are this project's choices.
 pub(crate) struct AnalogNas {
     source: DataSource,
     size: Size,
@@ -143,7 +145,7 @@ fn measured_cells(path: &Path) -> Result<(Vec<MeasuredCell>, u64)> {
         let edges: Option<[CellOperation; 6]> = edges.and_then(|edges| edges.try_into().ok());
         let edges = edges.with_context(|| {
             format!(
-                "{}: the row `{name}` is no cell: name six operations by their numbers from 0 to 4, as 2-0-1-3-4-2",
+                "{}: the row `{name}` is no cell of NAS-Bench-201: name six operations by their numbers from 0 to 4, as 2-0-1-3-4-2",
                 path.display()
             )
         })?;
@@ -162,7 +164,7 @@ fn measured_cells(path: &Path) -> Result<(Vec<MeasuredCell>, u64)> {
     Ok((cells, table.digest))
 }
 
-/// `count` of `all`, evenly from the first to the last.
+/// The middle of each of `count` equal parts of `all`, in order.
 fn evenly<T: Clone>(all: &[T], count: usize) -> Vec<T> {
     let middle = |number: usize| (2 * number + 1) * all.len() / (2 * count);
     (0..count)
@@ -174,7 +176,7 @@ impl AnalogNas {
     /// The experiment with the table at `table`, on `source`.
     ///
     /// # Errors
-    /// If the table cannot be read or has too few cells, or if the experiment does not have the extent.
+    /// If the table cannot be read, has too few cells, or no order of those that are compared, or if the experiment does not have the extent.
     pub(crate) fn new(table: &Path, source: DataSource, extent: Extent) -> Result<Self> {
         let size = match extent {
             Extent::Quick => QUICK,
@@ -184,17 +186,31 @@ impl AnalogNas {
         let (all, digest) = measured_cells(table)?;
         if all.len() < size.cells {
             bail!(
-                "{} has {} cells that a path leads through: {} or more are needed",
+                "{} has {} architectures that a path leads through: {} or more are needed",
                 table.display(),
                 all.len(),
                 size.cells
             );
         }
+        let cells = evenly(&all, size.cells);
+        let figures: [fn(&MeasuredCell) -> f64; 2] = [|cell| cell.digital, |cell| cell.drifted];
+        for (column, figure) in COLUMNS.iter().zip(figures) {
+            if cells
+                .windows(2)
+                .all(|two| figure(&two[0]) == figure(&two[1]))
+            {
+                bail!(
+                    "{}: the {} compared rows are equal in `{column}`, so they come in no order: use a table in which they differ",
+                    table.display(),
+                    size.cells
+                );
+            }
+        }
         Ok(Self {
             source,
             size,
             hardware: Hardware::from_toml(HARDWARE)?,
-            cells: evenly(&all, size.cells),
+            cells,
             connected: all.len(),
             digest,
             trials: Mutex::new(None),
@@ -254,10 +270,11 @@ fn by_seed(cells: &Cells, name: &str) -> Vec<Vec<f64>> {
         .collect()
 }
 
-/// A claim on `statistic`, which gives a number for some arms of one seed. The interval is that of the mean over seeds, from drawing the arms anew.
+/// A claim on `statistic`, which gives a number for some arms of one seed; `None` where these come in no order. The interval is that of the mean over
+/// seeds, from drawing the arms anew; drawn arms without an order are left out.
 ///
 /// # Errors
-/// If there are fewer than two arms.
+/// If there are fewer than two arms, and if all of a seed come in no order, which is no correlation of 0.
 fn over_arms(
     what: String,
     expected: (Expected, &str),
@@ -266,10 +283,12 @@ fn over_arms(
 ) -> Result<Claim> {
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
     let all: Vec<usize> = (0..arms).collect();
-    // Where all arms are equal, they come in no order.
-    let measured: Vec<f64> = (0..seeds)
-        .map(|seed| statistic(seed, &all).unwrap_or(0.0))
-        .collect();
+    let measured: Option<Vec<f64>> = (0..seeds).map(|seed| statistic(seed, &all)).collect();
+    let Some(measured) = measured.filter(|measured| !measured.is_empty()) else {
+        bail!(
+            "no number for the claim `{what}`: all networks are equal, so they come in no order; hint: drop --quick, or use other data"
+        );
+    };
     let bootstrap = Bootstrap {
         seed: path_hash("cells of a table"),
         ..Bootstrap::default()
@@ -294,20 +313,22 @@ fn over_arms(
 impl Paper for AnalogNas {
     const NAME: &'static str = "analog-nas";
     const ABOUT: &'static str =
-        "Cells of networks on phase-change memory, beside a table of measured ones";
+        "Networks of NAS-Bench-201 on phase-change memory, ranked beside a table of measurements";
     const DATA: Option<&'static str> = Some(
-        "labelled items whose height and width are multiples of 4, such as cifar10:DIR; --table is the CSV of AnalogNAS-Bench",
+        "labelled items whose height and width are multiples of 4, such as cifar10:DIR (required)",
     );
     const USUAL_SOURCE: Option<&'static str> = None;
     const SEEDS: &'static str = "1";
-    const NOTES: &'static str = "Twelve cells take about ten minutes.";
+    const NOTES: &'static str = "--table is required: the CSV of AnalogNAS-Bench. On two cores, the twelve networks take about ten minutes.";
     const OPTIONS: &'static [OwnOption] = &[OwnOption::Table];
 
     fn repeat<R: Repeat>(asked: Asked, repeat: R) -> Result<R::Output> {
-        let (Some(table), Some(source)) = (asked.table, asked.source) else {
-            bail!(
-                "analog-nas compares its own trainings with a table: name both, such as --table analog_nasbench.csv --data cifar10:DIR"
-            );
+        let name = Self::NAME;
+        let Some(table) = asked.table else {
+            bail!("{name} needs a table: name it, such as --table analog_nasbench.csv");
+        };
+        let Some(source) = asked.source else {
+            bail!("{name} needs data: name them, such as --data cifar10:DIR");
         };
         repeat.experiment(&Self::new(&table, source, asked.extent)?)
     }
@@ -336,7 +357,7 @@ impl Experiment for AnalogNas {
     fn data(&self) -> String {
         let size = &self.size;
         format!(
-            "{}: {} training, {} validation, {} test items; {} of {} cells of the table, evenly by their rank after 30 days, in networks of {} channels with {} cells in each stage; {} chips",
+            "{}: {} training, {} validation, {} test items; {} of {} architectures of the table, spread evenly over the ranks after 30 days, with {} channels and {} cells in each stage; {} chips",
             self.source,
             size.train - size.validation,
             size.validation,
@@ -412,10 +433,10 @@ impl Experiment for AnalogNas {
     }
 
     fn claims(&self, cells: &Cells) -> Result<Vec<Claim>> {
-        let values = |name| by_seed(cells, name);
-        let (clean, chips, weights) = (values(CLEAN), values(CHIPS), values(WEIGHTS));
-        let (digital, drifted) = (values(DIGITAL), values(DRIFTED));
-        let shape = (chips.len(), cells.arms.len());
+        let numbers = [CLEAN, CHIPS, DIGITAL, DRIFTED, WEIGHTS].map(|name| by_seed(cells, name));
+        let seeds = numbers.iter().map(Vec::len).min().unwrap_or(0);
+        let [clean, chips, digital, drifted, weights] = numbers;
+        let shape = (seeds, cells.arms.len());
         let of = |correlation: Correlation, a: &[f64], b: &[f64], sample: &[usize]| {
             let drawn = |values: &[f64]| -> Vec<f64> {
                 sample.iter().map(|number| values[*number]).collect()
@@ -430,7 +451,7 @@ impl Experiment for AnalogNas {
         ] {
             for (name, correlation) in CORRELATIONS {
                 claims.push(over_arms(
-                    format!("{name} of `{ours}` and `{theirs}`; interval over cells"),
+                    format!("{name} of `{ours}` and `{theirs}`; interval over networks"),
                     (Expected::ABOVE_ZERO, "> 0"),
                     shape,
                     &|seed, sample| of(correlation, &own[seed], &table[seed], sample),
@@ -439,7 +460,7 @@ impl Experiment for AnalogNas {
         }
         claims.push(over_arms(
             format!(
-                "Kendall's τ with `{DRIFTED}`, of `{CHIPS}` over that of the number of weights; interval over cells"
+                "Kendall's τ with `{DRIFTED}`, of `{CHIPS}` over that of the number of weights; interval over networks"
             ),
             (
                 Expected::ABOVE_ZERO,
@@ -448,7 +469,8 @@ impl Experiment for AnalogNas {
             shape,
             &|seed, sample| {
                 let trained = of(kendall, &chips[seed], &drifted[seed], sample)?;
-                let counted = of(kendall, &weights[seed], &drifted[seed], sample)?;
+                // Networks of one size tell no order by it.
+                let counted = of(kendall, &weights[seed], &drifted[seed], sample).unwrap_or(0.0);
                 Some(trained - counted)
             },
         )?);
@@ -459,6 +481,7 @@ impl Experiment for AnalogNas {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
+    use super::super::cells::{ArmName, Store};
     use super::*;
 
     #[test]
@@ -515,8 +538,120 @@ mod tests {
         let [low, high] = claim.interval.unwrap();
         // The upper end is reached by samples such as the arms 0, 2 and 4, which both seeds order alike.
         assert!(low < 0.8 && (high - 1.0).abs() < 1e-12, "{low} {high}");
-        // Arms that are all equal come in no order.
-        let none = over_arms("what".to_string(), expected, (1, 3), &|_, _| None).unwrap();
-        assert_eq!((none.mean, none.interval), (0.0, None));
+        // Arms that are all equal, in one seed or in all, and arms that were never measured.
+        let one_seed = |seed: usize, _: &[usize]| (seed == 0).then_some(1.0);
+        let refused: [(usize, &dyn Fn(usize, &[usize]) -> Option<f64>); 3] =
+            [(1, &|_, _| None), (2, &one_seed), (0, &one_seed)];
+        for (seeds, statistic) in refused {
+            let none = over_arms("what".to_string(), expected, (seeds, 3), statistic);
+            let message = none.unwrap_err().to_string();
+            assert!(message.contains("the claim `what`"), "{message}");
+        }
+    }
+
+    /// An experiment on four networks, and their numbers: of each seed those of `CLEAN`, `CHIPS`, `DIGITAL`, `DRIFTED` and `WEIGHTS`, network by network.
+    fn claims_on(seeds: &[[[f64; 4]; 5]]) -> Result<Vec<Claim>> {
+        let folder = tempfile::tempdir().unwrap();
+        let table = folder.path().join("t.csv");
+        let rows: String = (0..4)
+            .map(|row| format!("2-2-2-2-2-{row},{row},{row}\n"))
+            .collect();
+        let text = format!("cell,baseline_accuracy,analog_drift_2592000\n{rows}");
+        std::fs::write(&table, text).unwrap();
+        let paper = AnalogNas::new(&table, "digits".parse().unwrap(), Extent::Quick).unwrap();
+        let mut store = Store::open(folder.path(), json!({}), false).unwrap();
+        let names = ["a", "b", "c", "d"];
+        for (seed, numbers) in (1..).zip(seeds) {
+            for (arm, name) in names.iter().enumerate() {
+                let columns = [CLEAN, CHIPS, DIGITAL, DRIFTED, WEIGHTS]
+                    .iter()
+                    .zip(numbers);
+                let numbers = columns.map(|(column, values)| (column.to_string(), values[arm]));
+                let cell = Cell {
+                    backward: 1,
+                    numbers: numbers.collect(),
+                };
+                store.keep(seed, name, cell).unwrap();
+            }
+        }
+        let arms = names.map(|name| ArmName {
+            name: name.to_string(),
+            family: name.to_string(),
+        });
+        let cells = store.all(seeds.len() as u64, arms.into()).unwrap();
+        paper.claims(&cells)
+    }
+
+    #[test]
+    fn claims_are_the_correlations_by_hand() {
+        let (digital, drifted) = ([1.0, 3.0, 2.0, 4.0], [1.0, 2.0, 3.0, 4.0]);
+        let weights = [5.0, 5.0, 9.0, 9.0];
+        let first = [
+            [4.0, 3.0, 2.0, 1.0],
+            [2.0, 1.0, 3.0, 4.0],
+            digital,
+            drifted,
+            weights,
+        ];
+        let second = [digital, drifted, digital, drifted, weights];
+        let claims = claims_on(&[first, second]).unwrap();
+        // τ of six pairs, and ρ = 1 - 6 Σ d² / 60. The sizes order four of six pairs, all as the table does: 4 / sqrt(4 · 6).
+        let sizes = 4.0 / 24f64.sqrt();
+        let expected = [
+            // One pair is the other way round, Σ d² = 2; the same order.
+            [4.0 / 6.0, 0.8],
+            // One pair is as in the table, Σ d² = 18; the same order.
+            [-4.0 / 6.0, -0.8],
+            // Two pairs are the other way round, Σ d² = 6; one pair, Σ d² = 2.
+            [2.0 / 6.0, 0.4],
+        ];
+        let of_second = [[1.0, 1.0], [1.0, 1.0], [4.0 / 6.0, 0.8]];
+        let pairs = expected
+            .into_iter()
+            .flatten()
+            .zip(of_second.into_iter().flatten());
+        let pairs: Vec<(f64, f64)> = pairs.chain([(4.0 / 6.0 - sizes, 1.0 - sizes)]).collect();
+        assert_eq!(claims.len(), pairs.len());
+        for (claim, (first, second)) in claims.iter().zip(pairs) {
+            let [a, b] = claim.measured[..] else {
+                panic!("{claim:?}");
+            };
+            assert!((a - first).abs() < 1e-12, "{claim:?}");
+            assert!((b - second).abs() < 1e-12, "{claim:?}");
+            assert!((claim.mean - 0.5 * (first + second)).abs() < 1e-12);
+            let [low, high] = claim.interval.unwrap();
+            assert!(low <= claim.mean && claim.mean <= high, "{claim:?}");
+        }
+    }
+
+    #[test]
+    fn networks_of_one_size_tell_no_order_and_equal_ones_have_no_correlation() {
+        let order = [1.0, 2.0, 3.0, 4.0];
+        let of = |clean, chips, weights| claims_on(&[[clean, chips, order, order, weights]]);
+        let claims = of(order, order, [7.0; 4]).unwrap();
+        let last = claims.last().unwrap();
+        // The order by accuracy is right, in the whole and in every sample that has one.
+        assert_eq!((last.mean, last.interval), (1.0, Some([1.0, 1.0])));
+        for (clean, chips) in [([0.1; 4], order), (order, [0.1; 4])] {
+            let message = of(clean, chips, order).unwrap_err().to_string();
+            assert!(message.contains("come in no order; hint: "), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_table_without_an_order_is_refused_before_the_trainings() {
+        let folder = tempfile::tempdir().unwrap();
+        let table = folder.path().join("t.csv");
+        let rows: String = (0..4)
+            .map(|row| format!("2-2-2-2-2-{row},{row},80\n"))
+            .collect();
+        let text = format!("cell,baseline_accuracy,analog_drift_2592000\n{rows}");
+        std::fs::write(&table, text).unwrap();
+        let paper = AnalogNas::new(&table, "digits".parse().unwrap(), Extent::Quick);
+        let message = paper.err().unwrap().to_string();
+        assert!(
+            message.contains("equal in `analog_drift_2592000`"),
+            "{message}"
+        );
     }
 }

@@ -32,7 +32,7 @@ pub(crate) trait Paper {
     const NAME: &'static str;
     /// What its experiment is about, as a heading in the help.
     const ABOUT: &'static str;
-    /// The data that it takes, in words; none if it draws its own.
+    /// The data that it takes, in words; `None` if `--data` is refused.
     const DATA: Option<&'static str>;
     /// The data that it takes if none are named, where it needs any.
     const USUAL_SOURCE: Option<&'static str>;
@@ -237,30 +237,60 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let table = folder.path().join("table.csv");
         let header = "cell,baseline_accuracy,analog_drift_2592000".to_string();
-        let rows = (0..20).map(|row| format!("2-{}-{}-2-1-1,90,80", row / 5, row % 5));
+        let rows = (0..20).map(|row| format!("2-{}-{}-2-1-1,{row},{row}", row / 5, row % 5));
         let lines: Vec<String> = std::iter::once(header).chain(rows).collect();
         fs_err::write(&table, lines.join("\n")).unwrap();
+        // A language model, and texts of six people for it.
+        let model = folder.path().join("model");
+        crossburn_checkpoints::write_shipped_model(&model).unwrap();
+        let texts = folder.path().join("texts.jsonl");
+        let line = |of: usize| {
+            format!(
+                r#"{{"prompt": "q", "completion": "a", "by": "p{}"}}"#,
+                of % 6
+            )
+        };
+        let lines: Vec<String> = (0..600).map(line).collect();
+        fs_err::write(&texts, lines.join("\n")).unwrap();
+        let profiles = format!("jsonl:{}?test_share=0.5&profile=by", texts.display());
         for paper in &all {
-            for (extent, with_quick) in [(Extent::Usual, false), (Extent::Quick, true)] {
+            let help = paper.help();
+            let said = help.split("Default of --seeds: ").nth(1).unwrap();
+            let mut said = said.split('.').next().unwrap().split(", or ");
+            let first = said.next().unwrap();
+            // Another number with an option.
+            let other = said.next().map(|other| other.split_once(" with ").unwrap());
+            let option = other.map(|(_, option)| option);
+            for with in ["", "--quick"].into_iter().chain(option) {
+                let extent = match with {
+                    "--quick" => Extent::Quick,
+                    _ => Extent::Usual,
+                };
                 let mut asked = asked(paper.source(None).unwrap(), extent);
                 if paper.options.contains(&OwnOption::Table) {
                     asked.table = Some(table.clone());
                     asked.source = Some("digits".parse().unwrap());
                 }
+                match with {
+                    "--data" => asked.source = Some("digits".parse().unwrap()),
+                    "--model" => {
+                        asked.model = Some(model.clone());
+                        asked.source = Some(profiles.parse().unwrap());
+                    }
+                    _ => assert!(["", "--quick"].contains(&with), "{help}"),
+                }
                 let (arms, seeds) = paper.repeat(asked, Counted).unwrap();
-                let help = paper.help();
-                let said = help.split("Default of --seeds: ").nth(1).unwrap();
-                let said = said.split('.').next().unwrap();
-                let Ok(first) = said.split(',').next().unwrap().parse::<u64>() else {
+                if first == "that of its study" {
                     // A study says its people in its file.
-                    assert!(arms == 0 && said == "that of its study", "{help}");
+                    assert_eq!((arms, option), (0, None), "{help}");
                     continue;
+                }
+                let expected = match other {
+                    Some((number, option)) if option == with => number,
+                    _ => first,
                 };
-                let expected = match said.contains(" with --quick") && with_quick {
-                    true => 1,
-                    false => first,
-                };
-                assert!(arms > 1 && seeds == expected, "{arms}, {seeds}: {help}");
+                assert!(arms > 1, "{arms}: {help}");
+                assert_eq!(seeds.to_string(), expected, "{with}: {help}");
             }
         }
     }
