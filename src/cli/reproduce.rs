@@ -20,8 +20,8 @@ use crate::apps::reproduce::{
 /// Repeat the experiment of a paper, and say which of its claims hold
 ///
 /// Every variant is trained with several seeds and judged in the same way. The table shows the results beside the claims of the paper.
-/// Intervals are 95 % intervals over seeds, of differences between variants of one seed. Ctrl-C keeps the finished trainings; --resume goes on,
-/// also with more --seeds.
+/// Intervals are 95 % intervals over seeds, of differences between variants of one seed, unless a claim names something else. Ctrl-C keeps the
+/// finished trainings; --resume goes on, also with more --seeds.
 ///
 /// Example: crossburn reproduce kpp --seeds 3
 #[derive(Debug, Args)]
@@ -29,26 +29,26 @@ pub(super) struct Reproduce {
     /// Which paper
     #[arg(value_name = "PAPER", value_parser = names())]
     paper: String,
-    /// Data, in a form that the paper takes: --help lists them [default: those of the paper]
+    /// Data, in a form that PAPER takes [default: see PAPER]
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
-    /// Table of measured designs, a CSV file
+    /// Table of measured designs, a CSV file; only for papers whose text says so
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     table: Option<PathBuf>,
-    /// Folder of a sentence encoder [default: hashed n-grams, which need no file]
+    /// Folder of a sentence encoder; only for papers whose text says so [default: hashed n-grams, which need no file]
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     encoder: Option<PathBuf>,
     /// A language model, whose prompts are tuned on the profiles of --data: a folder, a GGUF file, or a name at the Hugging Face
-    /// hub [default: a small model that is trained on drawn data]
+    /// hub; only for papers whose text says so [default: a small model that is trained on drawn data]
     #[arg(long, value_name = "DIR|FILE.gguf|NAME", help_heading = "Data")]
     model: Option<PathBuf>,
-    /// Number of seeds, each with its own training of every variant [default: that of the paper]
+    /// Number of seeds, each with its own training of every variant; for a study the number of people [default: see PAPER]
     #[arg(long, value_name = "N", help_heading = "Experiment")]
     seeds: Option<u64>,
     /// Only try it out, with few items, epochs and chips; the numbers mean nothing
     #[arg(long, help_heading = "Experiment")]
     quick: bool,
-    /// Use the full size, where the paper's experiment has one; it needs a GPU
+    /// Use the full size, where PAPER has one (see its text); trainings at full size need a GPU
     #[arg(long, conflicts_with = "quick", help_heading = "Experiment")]
     full: bool,
     /// Folder of the run [default: runs/reproduce-PAPER]
