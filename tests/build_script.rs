@@ -70,7 +70,10 @@ fn the_commit_is_recorded_for_the_top_of_a_repository_alone() {
         "src/lib.rs",
         "part/src/deep/lib.rs",
         "part/src/deep/tests.rs",
+        "part/src/deep/tests/one.rs",
+        "part/Cargo.toml",
         "configs/a.toml",
+        "configs/recipes/a.toml",
     ] {
         write(path, "one\n");
     }
@@ -84,7 +87,10 @@ fn the_commit_is_recorded_for_the_top_of_a_repository_alone() {
         ("src/lib.rs", true),
         ("part/src/deep/lib.rs", true),
         ("part/src/deep/tests.rs", false),
+        ("part/src/deep/tests/one.rs", false),
+        ("part/Cargo.toml", true),
         ("configs/a.toml", true),
+        ("configs/recipes/a.toml", false),
     ] {
         let line = format!("rerun-if-changed={path}\n");
         assert_eq!(watched.contains(&line), is_source, "{path}: {watched}");
