@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-/// Kendall's τ-b of two numbers of each thing: `a[i]` and `b[i]` belong to thing i. From -1 (opposite orders) to 1 (the same order); `None` where lengths
+/// Kendall's τ-b, the rank correlation of two lists: `a[i]` and `b[i]` are two numbers of thing i. From -1 (opposite orders) to 1 (the same order); `None` where lengths
 /// differ, a number is NaN, or all numbers of one list are equal, so that there is no order.
 ///
 /// ```text
@@ -40,8 +40,8 @@ pub fn kendall(a: &[f64], b: &[f64]) -> Option<f64> {
     (both > 0.0).then(|| agree as f64 / both.sqrt())
 }
 
-/// Spearman's ρ of two numbers of each thing: the correlation of their ranks, where equal numbers share the mean of their ranks. From -1 to 1; `None` as for
-/// [`kendall`].
+/// Spearman's ρ of two lists, as for [`kendall`]: the correlation of their ranks, where equal numbers share the mean of their ranks. From -1 to 1; `None` as
+/// there.
 ///
 /// ```
 /// use crossburn_noise::spearman;
@@ -61,7 +61,7 @@ pub fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
     (both > 0.0).then(|| product(&a, &b) / both.sqrt())
 }
 
-/// Nothing where the lists are no pairs of numbers.
+/// `None` if the lengths differ or a number is NaN.
 fn require_pairs(a: &[f64], b: &[f64]) -> Option<()> {
     let numbers = a.iter().chain(b).all(|value| !value.is_nan());
     (a.len() == b.len() && numbers).then_some(())

@@ -39,7 +39,7 @@ impl Expected {
 
 /// What a claim measures.
 pub(super) struct Statement {
-    /// The statement of the paper's acceptance list, such as `A3`, if the claim measures one of that list.
+    /// Which statement of the list of what the experiment should show the claim measures, such as `A3`; `None` for a claim beyond that list.
     label: Option<&'static str>,
     /// In words.
     what: String,

@@ -98,8 +98,8 @@ pub struct ReproductionRow {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Claim {
-    /// The statement of the paper's acceptance list that it measures, such as `A3`: several claims may measure one. None for a claim beyond
-    /// that list, and for a paper without one.
+    /// Which statement of the list of what the experiment should show it measures, such as `A3` for the third: several claims may measure one.
+    /// `None` for a claim beyond that list, where the list has no numbers, and in earlier documents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// What is measured, in words.
