@@ -22,12 +22,13 @@ impl Hardware {
                 true => WeightBits::new(2)?,
                 false => bits,
             };
-            let held = weight_bits.get() - u8::from(usual.scheme.is_pair());
-            let mapping = Some(Mapping {
+            let mut mapping = Mapping {
                 weight_bits,
-                slice_bits: usual.slice_bits.map(|cell| cell.min(held)),
                 ..usual.clone()
-            });
+            };
+            let held = mapping.bits_in_cells();
+            mapping.slice_bits = mapping.slice_bits.map(|cell| cell.min(held));
+            let mapping = Some(mapping);
             match config.layers.iter_mut().find(|layer| layer.path == path) {
                 Some(layer) if layer.digital || layer.mapping.is_some() => {}
                 Some(layer) => layer.mapping = mapping,

@@ -94,6 +94,11 @@ impl Mapping {
         }
     }
 
+    /// Bits of a weight that its cells hold: those of a pair hold no sign.
+    pub fn bits_in_cells(&self) -> u8 {
+        self.weight_bits.get() - u8::from(self.scheme.is_pair())
+    }
+
     /// The same mapping with slices of `bits` bits.
     pub fn with_slice_bits(self, bits: u8) -> Self {
         Self {

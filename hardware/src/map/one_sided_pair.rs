@@ -18,7 +18,7 @@ use crate::HardwareError;
 /// Xiao et al., IEEE Circuits and Systems Magazine 2022, section on balanced (differential) core designs.
 pub(super) fn map(mapping: &Mapping, cells: Cells<'_>) -> Result<MappedMatrix, HardwareError> {
     let level = mapping.weight_bits.max_level();
-    let digits = Digits::new(mapping, u32::from(mapping.weight_bits.get()) - 1)?;
+    let digits = Digits::new(mapping, mapping.bits_in_cells().into())?;
     let mut planes = Vec::new();
     for slice in digits.range() {
         for (polarity, sign) in [(Polarity::Positive, level), (Polarity::Negative, -level)] {

@@ -270,8 +270,10 @@ fn by_seed(cells: &Cells, name: &str) -> Vec<Vec<f64>> {
         .collect()
 }
 
-/// A claim on `statistic`, which gives a number for some arms of one seed; `None` where these come in no order. The interval is that of the mean over
-/// seeds, from drawing the arms anew; drawn arms without an order are left out.
+/// A number for some arms of a seed; `None` where these come in no order.
+type Statistic<'a> = &'a dyn Fn(usize, &[usize]) -> Option<f64>;
+
+/// A claim on `statistic`. The interval is that of the mean over seeds, from drawing the arms anew; drawn arms without an order are left out.
 ///
 /// # Errors
 /// If there are fewer than two arms, and if all of a seed come in no order, which is no correlation of 0.
@@ -279,7 +281,7 @@ fn over_arms(
     what: String,
     expected: (Expected, &str),
     (seeds, arms): (usize, usize),
-    statistic: &dyn Fn(usize, &[usize]) -> Option<f64>,
+    statistic: Statistic<'_>,
 ) -> Result<Claim> {
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
     let all: Vec<usize> = (0..arms).collect();
@@ -540,7 +542,7 @@ mod tests {
         assert!(low < 0.8 && (high - 1.0).abs() < 1e-12, "{low} {high}");
         // Arms that are all equal, in one seed or in all, and arms that were never measured.
         let one_seed = |seed: usize, _: &[usize]| (seed == 0).then_some(1.0);
-        let refused: [(usize, &dyn Fn(usize, &[usize]) -> Option<f64>); 3] =
+        let refused: [(usize, Statistic<'_>); 3] =
             [(1, &|_, _| None), (2, &one_seed), (0, &one_seed)];
         for (seeds, statistic) in refused {
             let none = over_arms("what".to_string(), expected, (seeds, 3), statistic);

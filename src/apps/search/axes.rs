@@ -367,8 +367,8 @@ impl Axes {
         }
         let slice = number("cell_bits").map(bits);
         let slice = slice.or(config.mapping.slice_bits);
-        // A cell holds at most as many bits as the weight has.
-        config.mapping.slice_bits = slice.map(|bits| bits.min(config.mapping.weight_bits.get()));
+        // A cell holds at most as many bits as the weight has, for a pair without its sign.
+        config.mapping.slice_bits = slice.map(|bits| bits.min(config.mapping.bits_in_cells()));
         let (size, shared) = (config.array.columns, number("columns_per_converter"));
         let shares = |usual: usize| shared.unwrap_or(usual.min(size));
         if let Some(adc) = &mut config.array.adc {
@@ -568,6 +568,12 @@ mod tests {
             (mapping.weight_bits.get(), mapping.slice_bits),
             (3, Some(3))
         );
+        // The cells of a pair hold no sign.
+        let papers = Hardware::preset("papers").unwrap();
+        let open = ConvolutionalCandidate::new([3, 32, 32], 10, Vec::new());
+        let pairs = Axes::new("training", &space, open, &papers).unwrap();
+        let hardware = pairs.hardware(&space, &design(3, 3), &narrow).unwrap();
+        assert_eq!(hardware.config().mapping.slice_bits, Some(2));
     }
 
     /// Every layer is trained, stored and counted in its own bits.
