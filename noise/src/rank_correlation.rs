@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-/// Kendall's τ-b, the rank correlation of two lists: `a[i]` and `b[i]` are two numbers of thing i. From -1 (opposite orders) to 1 (the same order); `None` where lengths
-/// differ, a number is NaN, or all numbers of one list are equal, so that there is no order.
+/// Kendall's τ-b, the rank correlation of two lists: `a[i]` and `b[i]` are two numbers of thing i. From -1 (opposite orders) to 1 (the same order);
+/// `None` where lengths differ, a number is NaN, or all numbers of one list are equal, so that there is no order.
 ///
 /// ```text
 /// τ-b = (C - D) / sqrt((P - T_a) (P - T_b))      over the P = n (n - 1) / 2 pairs of things
