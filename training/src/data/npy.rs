@@ -77,11 +77,14 @@ pub fn read_npy(path: &Path) -> Result<(Vec<usize>, Vec<f32>), TrainingError> {
 /// # Errors
 /// [`TrainingError::Checkpoint`] if the file cannot be written.
 pub fn write_npy(path: &Path, shape: &[usize], values: &[f32]) -> Result<(), TrainingError> {
-    let sizes: String = shape.iter().map(|size| format!("{size}, ")).collect();
-    let mut header = format!(
-        "{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}",
-        sizes.trim_end()
-    );
+    let sizes = match shape {
+        [size] => format!("{size},"),
+        sizes => {
+            let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();
+            sizes.join(", ")
+        }
+    };
+    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({sizes}), }}");
     let padding = 63 - (10 + header.len()) % 64;
     header.push_str(&" ".repeat(padding));
     header.push('\n');
@@ -250,18 +253,18 @@ mod tests {
     fn floats_are_written_as_numpy_writes_them() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.npy");
-        write_npy(&path, &[2, 1], &[1.0, -2.5]).unwrap();
-        let bytes = std::fs::read(&path).unwrap();
-        let (start, elements) = bytes.split_at(bytes.len() - 8);
-        assert_eq!(elements, [0, 0, 128, 63, 0, 0, 32, 192]);
-        assert_eq!(start[..10], *b"\x93NUMPY\x01\x00\x76\x00");
-        assert_eq!((start.len(), start[127]), (128, b'\n'));
-        let header = std::str::from_utf8(&start[10..]).unwrap().trim_end();
-        assert_eq!(
-            header,
-            "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 1,), }"
-        );
-        assert_eq!(read_npy(&path).unwrap(), (vec![2, 1], vec![1.0, -2.5]));
+        // `numpy.save` writes 0x76 = 118 bytes of header behind the first ten: spaces up to 128, the last one a line break.
+        for (shape, shown) in [(vec![2, 1], "(2, 1)"), (vec![2], "(2,)")] {
+            write_npy(&path, &shape, &[1.0, -2.5]).unwrap();
+            let bytes = std::fs::read(&path).unwrap();
+            let dictionary =
+                format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shown}, }}");
+            let mut expected = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+            expected.extend(format!("{dictionary:<117}\n").as_bytes());
+            expected.extend([0, 0, 128, 63, 0, 0, 32, 192]);
+            assert_eq!(bytes, expected, "{shown}");
+            assert_eq!(read_npy(&path).unwrap(), (shape, vec![1.0, -2.5]));
+        }
     }
 
     #[test]
