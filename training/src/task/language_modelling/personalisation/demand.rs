@@ -13,7 +13,7 @@ const BYTES_LEARNED: u64 = 4 + 4 + 8;
 /// learning   weights + 16 · learned + 4 · batch · (kept + max(2 · predicted · vocabulary, tokens · (width + 2 · hidden)))
 /// kept       tokens · (layers · (block + adapter) + width)
 /// answering  weights +  4 · learned + 4 · max(reading, writing)
-/// reading    2 · layers · asked · key + asked · (2 · width + max(n · hidden, 3 · query + key))     n = 2 if gated, else 1
+/// reading    2 · layers · asked · key + (asked - begun) · (2 · width + max(n · hidden, 3 · query + key))     n = 2 if gated, else 1
 /// writing    (2 · layers + 1) · (asked + answer) · key + vocabulary
 /// ```
 ///
@@ -22,7 +22,7 @@ const BYTES_LEARNED: u64 = 4 + 4 + 8;
 /// has neither gradient nor moments.
 ///
 /// Answering holds a cache of keys and values. While the question is read, one block computes on all of its tokens; while the answer is written, keys
-/// or values of one layer stand twice as they grow.
+/// or values of one layer stand twice as they grow. The tokens of a prefix are `begun`: they are in the cache from the beginning and pass through no weight.
 #[derive(Clone, Copy, Debug)]
 pub struct Demand<'a> {
     /// What the model is.
@@ -66,22 +66,29 @@ impl Demand<'_> {
         let (key, layers) = (config.key_value_width(), config.layers);
         let halves = if config.feed_forward.gated { 2 } else { 1 };
         let inner = (halves * config.hidden_width).max(3 * config.query_width() + key);
-        let reading = self.asked * (2 * layers * key + 2 * config.width + inner);
+        let read = self.passing(self.asked);
+        let reading = 2 * layers * self.asked * key + read * (2 * config.width + inner);
         let places = self.asked + self.answer;
         let writing = (2 * layers + 1) * places * key + config.vocabulary;
         let moving = reading.max(writing) as u64;
         self.weights + 4 * self.method.parameters(config) + 4 * moving
     }
 
-    /// Operations, a multiplication or an addition each, of reading `tokens` tokens of one text and predicting `predicted` of them.
+    /// Of `tokens` tokens, virtual ones included, those that pass through the weights.
+    fn passing(&self, tokens: usize) -> usize {
+        tokens.saturating_sub(self.method.begun())
+    }
+
+    /// Operations, a multiplication or an addition each, of reading `tokens` tokens of one text, virtual ones included, and predicting `predicted` of them.
     fn of_pass(&self, tokens: usize, predicted: usize) -> f64 {
         let config = self.config;
         let head = (config.vocabulary * config.width) as f64;
         let embeddings = if config.head.tied { head } else { 2.0 * head };
         let blocks = config.parameters() as f64 - embeddings;
-        let (tokens, width) = (tokens as f64, config.query_width() as f64);
-        // Every token is multiplied with the keys, and the values, of half of the others on average.
-        let attention = config.layers as f64 * tokens * tokens * width;
+        let (tokens, width) = (self.passing(tokens) as f64, config.query_width() as f64);
+        // Every token is multiplied with the keys, and the values, of half of the others on average, and of all tokens that begin in the cache.
+        let seen = tokens + 2.0 * self.method.begun() as f64;
+        let attention = config.layers as f64 * tokens * seen * width;
         2.0 * (blocks * tokens + head * predicted as f64 + attention)
     }
 
@@ -100,7 +107,7 @@ impl Demand<'_> {
 
     /// Tokens that pass through the weights for one answer.
     pub fn answer_tokens(&self) -> u64 {
-        (self.asked + self.answer) as u64
+        self.passing(self.asked + self.answer) as u64
     }
 }
 
@@ -127,11 +134,12 @@ mod tests {
             answer: 3,
         };
         let none = demand(LearningMethod::None);
-        // Keys and values of four numbers each, in three layers, and one of these again; ten logits. Reading four tokens takes less: a block computes on
-        // 2 · 8 + max(2 · 16, 3 · 8 + 4) = 48 numbers of each beside the cache of 24.
+        // Reading four tokens: a cache of 2 · 3 · 4 = 24 numbers of each, and 2 · 8 + max(2 · 16, 3 · 8 + 4) = 48 that a block computes on, so 4 · 72 = 288.
+        // Writing takes less: 7 · 7 · 4 + 10 = 206.
         assert_eq!(none.answering_bytes(), 1000 + 4 * 288);
+        // With eight tokens of answer, writing takes more: 7 · 12 · 4 + 10 = 346.
         let longer = Demand { answer: 8, ..none };
-        assert_eq!(longer.answering_bytes(), 1000 + 4 * (7 * 12 * 4 + 10));
+        assert_eq!(longer.answering_bytes(), 1000 + 4 * 346);
         assert_eq!(none.learning_bytes(), none.answering_bytes());
         assert_eq!(none.step_operations(), 0.0);
         let prompt = demand(LearningMethod::Prompt);
@@ -159,5 +167,20 @@ mod tests {
         assert_eq!(none.answer_operations(), pass(7.0, 3.0));
         assert_eq!(none.answer_tokens(), 7);
         assert_eq!(prompt.step_operations(), 2.0 * 2.0 * pass(5.0, 1.0));
+        // A prefix of eight tokens before the same texts. It has 3 · 2 · 8 · 4 = 192 numbers, which lie in the cache. Reading: the cache has 24 numbers of each
+        // of twelve tokens, and a block computes on 48 of the other four, so 12 · 24 + 4 · 48 = 480. Writing takes less: 7 · 15 · 4 + 10 = 430.
+        let prefix = Demand {
+            tokens: 13,
+            asked: 12,
+            ..demand(LearningMethod::Prefix)
+        };
+        assert_eq!(prefix.answering_bytes(), 1000 + 4 * 192 + 4 * 480);
+        assert_eq!(prefix.answer_tokens(), 7);
+        // Each of the seven tokens also meets eight keys and eight values in each of three layers, of eight numbers for all heads.
+        let with_prefix = |tokens: f64, predicted: f64| {
+            pass(tokens, predicted) + 2.0 * (3.0 * tokens * (8.0 + 8.0) * 8.0)
+        };
+        assert_eq!(prefix.answer_operations(), with_prefix(7.0, 3.0));
+        assert_eq!(prefix.step_operations(), 2.0 * 2.0 * with_prefix(5.0, 1.0));
     }
 }

@@ -96,6 +96,14 @@ impl LearningMethod {
         }
     }
 
+    /// Those of the virtual tokens that begin in the cache of keys and values: a prefix passes through no weight.
+    pub fn begun(self) -> usize {
+        match self {
+            Self::Prefix => self.virtual_tokens(),
+            _ => 0,
+        }
+    }
+
     /// Numbers that learn beside a decoder that is `config`.
     pub fn parameters(self, config: &DecoderConfig) -> u64 {
         let (width, key) = (config.width, config.key_value_width());
