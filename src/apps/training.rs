@@ -10,7 +10,7 @@ use crossburn_models::Network;
 use crossburn_noise::PathPattern;
 use crossburn_training::{
     Batches, Evaluation, Part, Recipe, Role, Run, Task, TaskParts, TrainingObserver, WithTask,
-    kept_recipe, train,
+    kept_epochs, kept_recipe, train,
 };
 
 use super::study::{self, Clock};
@@ -51,6 +51,16 @@ pub(crate) enum Training {
     },
 }
 
+impl Training {
+    /// A training that was stopped after so many epochs.
+    fn stopped(epochs: usize) -> Self {
+        match epochs {
+            0 => Self::Nothing,
+            epochs => Self::Part(epochs),
+        }
+    }
+}
+
 impl WithTask for TrainingJob<'_> {
     type Output = Result<Training>;
 
@@ -79,13 +89,19 @@ impl WithTask for TrainingJob<'_> {
             })?;
         let (training_set, validation) = training.hold_back(learn);
         parts.check_held_back(&validation)?;
-        let chosen = clock.time("data", || {
-            parts.chosen(training_set.clone(), self.device, self.observer)
-        })?;
-        // If it was stopped here, the training stops as well, and says which epochs are kept.
-        let (training_set, left_out) = chosen.unwrap_or((training_set, Vec::new()));
-        let autodiff = self.device.clone().autodiff();
         let state = self.out.join(STATE_FOLDER);
+        let chosen = clock.time("data", || {
+            parts.chosen(training_set, self.device, self.observer)
+        })?;
+        let Some((training_set, left_out)) = chosen else {
+            self.observer.ended();
+            // Nothing is learned from items that were not chosen. What an earlier run has finished stays.
+            return Ok(Training::stopped(match self.resume {
+                true => kept_epochs(&state)?,
+                false => 0,
+            }));
+        };
+        let autodiff = self.device.clone().autodiff();
         if !self.replaces_another(&state) {
             self.write_recipe()?;
         }
@@ -98,10 +114,7 @@ impl WithTask for TrainingJob<'_> {
         };
         let trained = clock.time("training", || train(network, recipe, &run, self.observer))?;
         if trained.interrupted {
-            return Ok(match trained.curve.len() {
-                0 => Training::Nothing,
-                epochs => Training::Part(epochs),
-            });
+            return Ok(Training::stopped(trained.curve.len()));
         }
         let batches = Batches::new(&test, 128, self.device)?;
         let weights = match trained.programmed {
@@ -185,5 +198,100 @@ impl TrainingJob<'_> {
     fn write_recipe(&self) -> Result<()> {
         let path = self.out.join("recipe.toml");
         Ok(write_bytes(&path, self.resolved.as_bytes())?)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use crossburn_models::{MlpConfig, ModelConfig};
+    use crossburn_training::data::{Amount, DataSource};
+    use crossburn_training::{Chosen, DataConfig, Silent, TrainingConfig, TrainingError};
+
+    use super::*;
+
+    /// The parts of a task whose choice of items is stopped.
+    struct StoppedChoice<P>(P);
+
+    impl<N, P: TaskParts<N>> TaskParts<N> for StoppedChoice<P> {
+        type Task = P::Task;
+
+        fn load(
+            &self,
+            source: &DataSource,
+            seed: u64,
+            part_and_role: (Part, Role),
+            amount: Amount,
+        ) -> Result<Self::Task, TrainingError> {
+            self.0.load(source, seed, part_and_role, amount)
+        }
+
+        fn chosen(
+            &self,
+            _: Self::Task,
+            _: &Device,
+            _: &mut dyn TrainingObserver,
+        ) -> Result<Option<Chosen<Self::Task>>, TrainingError> {
+            Ok(None)
+        }
+    }
+
+    /// A training whose choice of items is stopped.
+    struct Stopped<'a>(TrainingJob<'a>);
+
+    impl WithTask for Stopped<'_> {
+        type Output = Result<Training>;
+
+        fn run<N: Network, P: TaskParts<N>>(self, network: N, parts: P) -> Result<Training> {
+            self.0.run(network, StoppedChoice(parts))
+        }
+    }
+
+    #[test]
+    fn a_training_whose_choice_is_stopped_does_not_finish() {
+        let device = Device::flex();
+        let config = MlpConfig {
+            widths: vec![784, 4, 10],
+            bits: None,
+        };
+        let recipe = Recipe {
+            data: DataConfig {
+                source: "digits".parse().unwrap(),
+                train: Some(60),
+                validation: 20,
+                test: Some(20),
+            },
+            training: TrainingConfig {
+                epochs: 2,
+                ..TrainingConfig::default()
+            },
+            model: ModelConfig::Mlp(config.clone()),
+            ..Recipe::own(3)
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let autodiff = device.clone().autodiff();
+        let ended = |resume, stopped| {
+            let mut observer = Silent;
+            let job = TrainingJob {
+                recipe: &recipe,
+                resolved: "",
+                resume,
+                out: folder.path(),
+                device: &device,
+                reproduce: String::new(),
+                observer: &mut observer,
+            };
+            let network = config.init(&autodiff);
+            match stopped {
+                true => recipe.build_known(network, &autodiff, Stopped(job)),
+                false => recipe.build_known(network, &autodiff, job),
+            }
+            .unwrap()
+            .unwrap()
+        };
+        assert!(matches!(ended(false, true), Training::Nothing));
+        assert!(matches!(ended(false, false), Training::Whole { .. }));
+        // All epochs are done, and still the items that were not chosen are not those that the results are about.
+        assert!(matches!(ended(true, true), Training::Part(2)));
     }
 }

@@ -70,14 +70,31 @@ impl Choice {
 
     fn show(&mut self, name: &str, done: usize, total: usize) {
         let bars = &self.bars;
-        let shown = self
-            .bar
-            .get_or_insert_with(|| bar(bars, &format!("choose for {name}"), total as u64, "items"));
+        let shown = self.bar.get_or_insert_with(|| {
+            bar(
+                bars,
+                &format!("{name}: choose what to learn from"),
+                total as u64,
+                "items",
+            )
+        });
         shown.set_position(done as u64);
         if done == total {
-            shown.finish_and_clear();
-            self.bar = None;
+            self.clear();
         }
+    }
+
+    fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// A choice that has failed leaves no bar.
+impl Drop for Choice {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 
@@ -219,6 +236,7 @@ impl TrainingObserver for EpochLines {
     }
 
     fn ended(&mut self) {
+        self.choice.clear();
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
@@ -372,6 +390,7 @@ impl TrainingObserver for Dashboard {
     }
 
     fn ended(&mut self) {
+        self.choice.clear();
         self.draw(|mut renderer| {
             renderer.end_split();
             renderer.end();

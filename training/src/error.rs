@@ -207,6 +207,11 @@ pub enum TrainingError {
         "the network that training began with, the teacher, has other weights now: bring it back, or start without --resume"
     )]
     OtherTeacher,
+    /// A training that goes on with other items than it began with.
+    #[error(
+        "the items to learn from have changed since this run began; hint: start without --resume"
+    )]
+    OtherItems,
     /// A race about another test set.
     #[error(
         "the race is about {raced} items, there are {items}: race about all of them, in its order"

@@ -82,6 +82,7 @@ mod trainer;
 mod weight_clip;
 mod weight_gradients;
 mod weights;
+mod weights_digest;
 mod worst_case;
 
 pub use activation_ranges::set_activation_ranges;
@@ -124,7 +125,8 @@ pub use task::{
     contest_score, contest_score_2023, kept_threshold, margin_loss, personalisation,
     stored_prompts,
 };
-pub use trainer::{Run, Trained, kept_recipe, train};
+pub use trainer::{Run, Trained, kept_epochs, kept_recipe, train};
 pub use weight_gradients::values;
 pub use weights::{ActivationScale, ArraysConfig, BitsOfPath, QuantizationConfig};
+pub use weights_digest::weights_digest;
 pub use worst_case::{AttackActivations, WeightAttack};

@@ -36,7 +36,7 @@ pub trait TrainingObserver {
     fn batch(&mut self, _epoch: usize, _items: usize, _loss: f64, _metric: Option<f64>) {}
     /// An epoch has ended.
     fn epoch(&mut self, _record: &EpochRecord) {}
-    /// The run has ended, complete or not.
+    /// The run has ended, complete or not, or was stopped while items were chosen.
     fn ended(&mut self) {}
     /// Called before every batch. `true` stops the run; the state of the last finished epoch is kept.
     fn should_stop(&self) -> bool {

@@ -5,14 +5,13 @@ use std::path::Path;
 
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
-use crossburn_checkpoints::{Checksum, load_resume, read_progress, save_resume};
+use crossburn_checkpoints::{load_resume, read_progress, save_resume};
 use crossburn_hardware::deploy::{LearnedScale, TrainingChips};
 use crossburn_hardware::{manufacture, programmed};
 use crossburn_kernels::Sgd;
 use crossburn_models::{Network, with_step_draws};
 use crossburn_noise::{
-    Better, ChipSeed, Distribution, PathPattern, Philox, Variation, fold_mean_at, host_weights,
-    path_hash,
+    Better, ChipSeed, Distribution, PathPattern, Philox, Variation, fold_mean_at, path_hash,
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +22,7 @@ use crate::learner::{Learner, Step};
 use crate::method::{Plan, Scene};
 use crate::task::{Batch, Learn, Moment, Tally, items_in_words};
 use crate::weight_clip::clip_weights;
+use crate::weights_digest::weights_digest;
 use crate::{
     Batches, Deployment, EpochRecord, HardwareAware, Method, Passes, Recipe, Selection,
     TrainingError, TrainingObserver, Trisection, evaluate,
@@ -91,9 +91,12 @@ struct Progress {
     best_epoch: usize,
     passes: Passes,
     search: Option<Trisection>,
-    /// The [`digest`] of what a distillation learns from.
+    /// The [`weights_digest`] of what a distillation learns from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     teacher: Option<String>,
+    /// Which items it learns from ([`Task::selection`](crate::Task::selection)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    items: Option<String>,
     /// Full scales of inputs, as they move, and those of the best epoch.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     scales: BTreeMap<String, LearnedScale>,
@@ -191,6 +194,15 @@ pub fn kept_recipe(state: &Path) -> Result<Option<Recipe>, TrainingError> {
     Ok(progress.map(|progress| progress.recipe))
 }
 
+/// The number of finished epochs that the folder `state` keeps; 0 without a state.
+///
+/// # Errors
+/// As [`kept_recipe`].
+pub fn kept_epochs(state: &Path) -> Result<usize, TrainingError> {
+    let progress: Option<Progress> = read_progress(state)?;
+    Ok(progress.map_or(0, |progress| progress.curve.len()))
+}
+
 /// Weights that a network of type `N` leaves out of a state.
 fn resting<N: Network>() -> Vec<PathPattern> {
     N::RESTS.iter().copied().map(PathPattern::new).collect()
@@ -202,19 +214,6 @@ fn clipped<N: Network>(network: &N, recipe: &Recipe) -> BTreeSet<String> {
     let resting = resting::<N>();
     selected.retain(|path| !resting.iter().any(|rests| rests.matches(path)));
     selected
-}
-
-/// A digest of the matrix weights of a network.
-fn digest<N: Network>(network: &N) -> String {
-    let mut sum = Checksum::default();
-    for (path, weight) in host_weights(network) {
-        sum.add(path.as_bytes());
-        for values in weight.values.chunks(1 << 12) {
-            let bytes: Vec<u8> = values.iter().copied().flat_map(f32::to_le_bytes).collect();
-            sum.add(&bytes);
-        }
-    }
-    sum.to_string()
 }
 
 struct State<'a, N, T> {
@@ -255,7 +254,8 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                 "it where weights that learn lie on arrays, or leave it out",
             ));
         }
-        let teacher = distils.then(|| digest(&initial));
+        let teacher = distils.then(|| weights_digest(&initial));
+        let items = run.train.selection();
         let copies = recipe.method.copies();
         let networks = || (0..copies).map(|_| initial.valid().train()).collect();
         let optimizers = || (0..copies).map(|_| recipe.training.optimizer.init());
@@ -279,6 +279,10 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                 if progress.teacher != teacher {
                     return Err(TrainingError::OtherTeacher);
                 }
+                // A state of before this was kept does not say from which items it has learned.
+                if progress.items.is_some() && progress.items != items {
+                    return Err(TrainingError::OtherItems);
+                }
                 (networks, best, optimizers, progress)
             }
             None => {
@@ -289,6 +293,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                     passes: Passes::default(),
                     search: None,
                     teacher,
+                    items,
                     scales: BTreeMap::new(),
                     best_scales: BTreeMap::new(),
                     weight_scales: WeightScales::new(),

@@ -131,6 +131,12 @@ pub trait Task: Clone + Debug + Send + Sync {
     /// A digest of everything that networks see of the items. It does not depend on where the items are stored.
     fn digest(&self) -> String;
 
+    /// A digest of which items of a source these are, by which a training that goes on finds out that it would learn from others; none by default. It reads
+    /// no item.
+    fn selection(&self) -> Option<String> {
+        None
+    }
+
     /// The items with these numbers, in this order, each below [`items`](Self::items).
     ///
     /// # Errors

@@ -404,6 +404,17 @@ impl Task for Verification {
         format!("{} {sum}", self.samples.digest_of(places()))
     }
 
+    /// The places of the images, and who is on them: another auxiliary network may leave out others.
+    fn selection(&self) -> Option<String> {
+        let places = || self.places.iter().copied();
+        let mut sum = Checksum::default();
+        places().for_each(|place| sum.add(&(place as u64).to_le_bytes()));
+        if let Some(origins) = &self.samples.origins {
+            origins.add_to(&mut sum, places());
+        }
+        Some(sum.to_string())
+    }
+
     fn batch(&self, items: &[usize], device: &Device) -> Result<Faces, TrainingError> {
         self.on(items, None, device)
     }

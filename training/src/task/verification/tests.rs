@@ -386,6 +386,52 @@ fn a_small_network_learns_people_whom_it_has_not_seen() {
 }
 
 #[test]
+fn a_training_goes_on_with_the_images_that_it_began_with() {
+    let set = FacesConfig {
+        balanced: true,
+        images: 4,
+        ..FacesConfig::default()
+    };
+    let config = VerificationConfig {
+        metric: VerificationMetric::Avg,
+        pairs: 40,
+        ..VerificationConfig::default()
+    };
+    let all = Verification::learn(faces(1, 0, 4 * 96, &set), &config, 1).unwrap();
+    let (learn, held_back) = all.hold_back(4 * 72);
+    let sizes = FaceNetConfig {
+        features: 2,
+        numbers: 4,
+        identities: 96,
+        ..FaceNetConfig::default()
+    };
+    let device = Device::flex().autodiff();
+    let mut recipe = Recipe::own(1);
+    recipe.training.epochs = 1;
+    let folder = tempfile::tempdir().unwrap();
+    let epochs = |learn: &Verification, resume| {
+        let run = Run {
+            state: Some(folder.path()),
+            resume,
+            ..Run::new(learn, &held_back, &device)
+        };
+        let network = initialize(sizes.init(&device), 1);
+        let trained = train(network, &recipe, &run, &mut crate::Silent);
+        trained.map(|trained| trained.curve.len())
+    };
+    assert_eq!(epochs(&learn, false).unwrap(), 1);
+    assert_eq!(epochs(&learn, true).unwrap(), 1);
+    // As after another cleansing.
+    let fewer = learn.learned_from(&learn.places[1..]).unwrap();
+    let message = epochs(&fewer, true).unwrap_err().to_string();
+    assert_eq!(
+        message,
+        "the items to learn from have changed since this run began; hint: start without --resume"
+    );
+    assert_eq!(epochs(&fewer, false).unwrap(), 1);
+}
+
+#[test]
 fn what_cannot_be_judged_is_refused_in_one_line() {
     let refused = |samples: Samples, config: &VerificationConfig| {
         let message = Verification::judge(samples, config, 1)
