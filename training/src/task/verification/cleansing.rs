@@ -171,12 +171,12 @@ impl Verification {
         people.retain(|person, _| !alike.contains(person));
         if people.len() < LEAST {
             return Err(TrainingError::data(
-                "task.cleansing",
+                "cleansing",
                 format!(
                     "{} of {all} people are left to learn from, and {LEAST} are needed",
                     people.len()
                 ),
-                "hint: lower least_within, raise most_between, or train the auxiliary network for longer",
+                "hint: add people or images, or train the auxiliary network for longer; a recipe may also lower least_within or raise most_between",
             ));
         }
         let kept = people.values().flatten().map(|(place, _)| *place);
@@ -313,8 +313,8 @@ mod tests {
         let message = task().cleansed_by(&vectors(found), strict).unwrap_err();
         let message = message.to_string();
         assert!(
-            message.starts_with("task.cleansing: 1 of 5 people are left to learn from")
-                && message.contains("; hint: lower least_within"),
+            message.starts_with("cleansing: 1 of 5 people are left to learn from")
+                && message.contains("; hint: add people or images"),
             "{message}"
         );
         // A second person is enough.

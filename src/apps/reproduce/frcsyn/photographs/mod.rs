@@ -190,7 +190,9 @@ impl PhotographsPaper {
                 false => ControlFlow::Continue(()),
             };
             let bounds = Cleansing::default();
-            let found = learn.cleansed(&auxiliary.network, bounds, place.device, &mut told)?;
+            let found = learn.cleansed(&auxiliary.network, bounds, place.device, &mut told);
+            let found = found
+                .with_context(|| format!("the training set of {} and drawn people", self.source))?;
             let Some((kept, cleansed)) = found else {
                 return Ok(None);
             };
