@@ -451,6 +451,8 @@ pub(crate) fn edge_study() -> EdgeStudy {
             parameters: 250,
             bytes: 1_000,
             token_joules: Some(2e-5),
+            teacher: None,
+            digest: Some("00000000000000a1".into()),
         }],
         cells: vec![
             cell("citation", "none", &[0.4]),

@@ -16,12 +16,13 @@ use crossburn_noise::{matrix_weights, path_hash};
 use crossburn_training::data::personal::session;
 use crossburn_training::{
     LanguageModelling, Learn, OptimizerConfig, Recipe, Run, Schedule, Selection, Sequence,
-    TaughtTexts, TrainingConfig, TrainingObserver, train,
+    TaughtTexts, TrainingConfig, TrainingObserver, train, weights_digest,
 };
 
 use super::compression::Compression;
 use super::conditions::Condition;
-use super::study_file::{Sizes, StudyFile, VOCABULARY};
+use super::energy::token_joules;
+use super::study_file::{ModelFile, Sizes, StudyFile, VOCABULARY};
 use crate::apps::study::StudyObserver;
 use crate::apps::workplace::Workplace;
 use crate::report::RoundingErrors;
@@ -43,6 +44,8 @@ pub(super) struct Base {
     pub(super) decoder: Decoder,
     /// Bytes of its weights.
     pub(super) bytes: u64,
+    /// Joules that arrays take for one token ([`token_joules`]).
+    pub(super) token_joules: Option<f64>,
 }
 
 /// All models of a study, in all compressed forms that it needs.
@@ -50,6 +53,8 @@ pub(super) struct Base {
 pub(crate) struct Bases {
     pub(super) tokenizer: Tokenizer,
     pub(super) of: BTreeMap<(String, Compression), Base>,
+    /// Digests of the weights of the models that the study has trained, before compression, by name.
+    pub(super) digests: BTreeMap<String, String>,
     /// For each model, the errors that rounding causes in the outputs of its layers.
     pub(super) rounding: Vec<RoundingErrors>,
 }
@@ -94,8 +99,12 @@ impl Bases {
             wholes.insert(name, whole);
         }
         let (mut of, mut rounding) = (BTreeMap::new(), Vec::new());
+        let mut digests = BTreeMap::new();
         for name in names {
             let whole = wholes.get(name).context("a model is missing")?;
+            if study.models.get(name).is_some_and(ModelFile::is_trained) {
+                digests.insert(name.clone(), weights_digest(whole));
+            }
             let of_model = conditions.iter().filter(|c| c.model == *name);
             let forms: BTreeSet<Compression> = of_model.map(|c| c.compression).collect();
             rounding.extend(compared(name, whole, &forms, &calibration)?);
@@ -103,13 +112,18 @@ impl Bases {
                 let decoder = form
                     .of(whole, &calibration)
                     .with_context(|| format!("cannot make {name} {form}"))?;
-                let bytes = form.bytes(whole);
-                of.insert((name.clone(), form), Base { decoder, bytes });
+                let base = Base {
+                    bytes: form.bytes(whole),
+                    token_joules: token_joules(&decoder, study)?,
+                    decoder,
+                };
+                of.insert((name.clone(), form), base);
             }
         }
         Ok(Some(Self {
             tokenizer,
             of,
+            digests,
             rounding,
         }))
     }

@@ -282,10 +282,12 @@ fn compressed(study: &EdgeStudy) -> Result<Option<Claim>> {
     )
 }
 
-/// A3 with the same memory: a compressed model that needs no more memory for answering than a smaller model in full precision.
+/// A3 with the same memory: a compressed model that needs no more memory for answering than a smaller model in full precision. Distilled
+/// models are left out: the paper compares with models that learned from texts alone.
 fn equal_memory(study: &EdgeStudy) -> Result<Option<Claim>> {
-    let pairs = tuned(study, "gptq-4").flat_map(|small| {
-        let others = tuned(study, "fp32").filter(move |whole| {
+    let own = |cell: &&StudyCell| !study.is_distilled(&cell.model);
+    let pairs = tuned(study, "gptq-4").filter(own).flat_map(|small| {
+        let others = tuned(study, "fp32").filter(own).filter(move |whole| {
             whole.model != small.model
                 && same_question(whole, small)
                 && small.answering_bytes <= whole.answering_bytes
@@ -421,5 +423,29 @@ mod tests {
         assert!((found("A6").mean - 0.5).abs() < 1e-9);
         let missing_a5 = missing.iter().any(|claim| claim.starts_with("A5"));
         assert!(missing_a5, "{missing:?}");
+    }
+
+    #[test]
+    fn a_distilled_model_is_no_smaller_model_to_compare_with() {
+        let mut study = example::edge_study();
+        let name =
+            "A3: LoRA on 4 bits is as good as on a smaller model of 32 bits, at equal memory";
+        let is_measured = |study: &EdgeStudy| {
+            let (_, missing) = claims(study).unwrap();
+            !missing.iter().any(|claim| claim == name)
+        };
+        // The cells of `small` in full precision again, as those of a larger model with 4 bits.
+        let compressed = study.cells.iter().filter(|cell| cell.method == "lora");
+        let compressed: Vec<StudyCell> = compressed
+            .map(|cell| StudyCell {
+                model: "large".into(),
+                compression: "gptq-4".into(),
+                ..cell.clone()
+            })
+            .collect();
+        study.cells.extend(compressed);
+        assert!(is_measured(&study));
+        study.models[0].teacher = Some("large".into());
+        assert!(!is_measured(&study));
     }
 }

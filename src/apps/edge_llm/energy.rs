@@ -6,35 +6,33 @@
 use anyhow::Result;
 use crossburn_hardware::cost::LayerShape;
 use crossburn_hardware::deploy::Hardware;
+use crossburn_models::decoder::Decoder;
 use crossburn_noise::{host_weights_at, matrix_weights};
 use crossburn_training::personalisation::Demand;
 
-use super::base::Base;
 use super::cell::Laboratory;
 use super::compression::inputs_and_outputs;
 use super::conditions::Condition;
 use super::study_file::StudyFile;
 
-impl Base {
-    /// Joules that the arrays of the study's accelerator take for one token to pass through all matrices; `None` in a study without an accelerator.
-    ///
-    /// # Errors
-    /// An accelerator without a cost model.
-    pub(super) fn token_joules(&self, study: &StudyFile) -> Result<Option<f64>> {
-        let Some(name) = &study.device.accelerator else {
-            return Ok(None);
-        };
-        let weights = host_weights_at(&self.decoder, &matrix_weights(&self.decoder));
-        let layers: Vec<LayerShape> = weights
-            .iter()
-            .map(|(path, weight)| {
-                let [inputs, outputs] = inputs_and_outputs(weight);
-                LayerShape::linear(path, inputs, outputs)
-            })
-            .collect();
-        let cost = Hardware::preset(name)?.accelerator()?.cost(&layers)?;
-        Ok(Some(cost.total.energy_total.get()))
-    }
+/// Joules that the arrays of the study's accelerator take for one token to pass through all matrices of `decoder`; `None` in a study without an accelerator.
+///
+/// # Errors
+/// An accelerator without a cost model.
+pub(super) fn token_joules(decoder: &Decoder, study: &StudyFile) -> Result<Option<f64>> {
+    let Some(name) = &study.device.accelerator else {
+        return Ok(None);
+    };
+    let weights = host_weights_at(decoder, &matrix_weights(decoder));
+    let layers: Vec<LayerShape> = weights
+        .iter()
+        .map(|(path, weight)| {
+            let [inputs, outputs] = inputs_and_outputs(weight);
+            LayerShape::linear(path, inputs, outputs)
+        })
+        .collect();
+    let cost = Hardware::preset(name)?.accelerator()?.cost(&layers)?;
+    Ok(Some(cost.total.energy_total.get()))
 }
 
 impl Laboratory<'_> {
@@ -42,7 +40,7 @@ impl Laboratory<'_> {
     /// accelerator.
     ///
     /// # Errors
-    /// As [`Base::token_joules`].
+    /// A condition whose model is missing.
     pub(super) fn answer_joules(
         &self,
         condition: &Condition,
@@ -51,7 +49,7 @@ impl Laboratory<'_> {
         if condition.law.variation().is_none() {
             return Ok(None);
         }
-        let joules = self.base(condition)?.token_joules(self.study)?;
+        let joules = self.base(condition)?.token_joules;
         Ok(joules.map(|joules| joules * demand.answer_tokens() as f64))
     }
 }
@@ -69,15 +67,12 @@ mod tests {
     fn a_token_passes_each_matrix_once() {
         let sizes = r#"{"vocabulary": 10, "width": 64, "heads": 2, "hidden_width": 32, "layers": 2, "context": 16}"#;
         let sizes: DecoderSizes = serde_json::from_str(sizes).unwrap();
-        let base = Base {
-            decoder: initialize(sizes.init(&Device::flex()).unwrap(), 1),
-            bytes: 0,
-        };
+        let decoder = initialize(sizes.init(&Device::flex()).unwrap(), 1);
         let mut study = StudyFile::open("tiny").unwrap();
         study.device.accelerator = None;
-        assert_eq!(base.token_joules(&study).unwrap(), None);
+        assert_eq!(token_joules(&decoder, &study).unwrap(), None);
         study.device.accelerator = Some("isaac".to_string());
-        let found = base.token_joules(&study).unwrap().unwrap();
+        let found = token_joules(&decoder, &study).unwrap().unwrap();
         // Two blocks of four matrices of 64², two of 64 · 32 and one of 32 · 64, the same arrays by themselves.
         let sides = [[64, 64]; 4]
             .into_iter()

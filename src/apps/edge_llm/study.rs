@@ -19,7 +19,7 @@ use super::compression::Compression;
 use super::conditions::Condition;
 use super::costs::CostStore;
 use super::rates::{chosen, rate_of, trials};
-use super::study_file::{StudyFile, kind_of};
+use super::study_file::{ModelFile, StudyFile, kind_of};
 use crate::apps::lanes::in_lanes;
 use crate::apps::study::{Clock, StudyObserver, json, version};
 use crate::apps::workplace::Workplace;
@@ -183,7 +183,7 @@ fn measure(
         questions: study.questions as u64,
         operations_per_second: study.device.operations_per_second,
         tasks: tasks(&cells)?,
-        models: models(study, bases)?,
+        models: models(study, bases),
         cells,
         left_out,
         rounding: bases.rounding.clone(),
@@ -378,15 +378,18 @@ fn tasks(cells: &[StudyCell]) -> Result<Vec<StudyTask>> {
     Ok(kinds.into_iter().map(task).collect())
 }
 
-fn models(study: &StudyFile, bases: &Bases) -> Result<Vec<StudyModel>> {
+fn models(study: &StudyFile, bases: &Bases) -> Vec<StudyModel> {
     let row = |((name, form), base): (&(String, Compression), &Base)| {
-        Ok(StudyModel {
+        let file = study.models.get(name);
+        StudyModel {
             name: name.clone(),
             compression: form.to_string(),
             parameters: base.decoder.num_params() as u64,
             bytes: base.bytes,
-            token_joules: base.token_joules(study)?,
-        })
+            token_joules: base.token_joules,
+            teacher: file.and_then(ModelFile::teacher).cloned(),
+            digest: bases.digests.get(name).cloned(),
+        }
     };
     bases.of.iter().map(row).collect()
 }

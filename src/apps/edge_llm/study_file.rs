@@ -69,7 +69,7 @@ pub(super) struct DeviceFile {
     /// Bytes of memory. Cells that are predicted to need more are left out. If absent, everything is measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) ram: Option<u64>,
-    /// Name of the accelerator on whose arrays weights lie that deviate. The energy of answers is estimated for it. If absent, no energy is.
+    /// The accelerator whose arrays hold the weights of noisy conditions. The energy of answers is estimated for it. If absent, none is estimated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) accelerator: Option<String>,
 }
@@ -171,6 +171,11 @@ impl ModelFile {
             Self::Shipped(_) => None,
             Self::Gated(sizes) | Self::Plain(sizes) => sizes.teacher.as_ref(),
         }
+    }
+
+    /// Whether the study trains it.
+    pub(super) fn is_trained(&self) -> bool {
+        !matches!(self, Self::Shipped(_))
     }
 
     /// The configuration of a model that the study trains; `None` for the model that comes with the program.
