@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use crossburn_noise::{Better, Population};
 use serde_json::Value;
 
 use super::differences::differences;
+use crate::report::registry;
 use crate::report::{Document, MethodResults, Origin, PopulationSummary, Results, RunCommand};
 
 /// The key of the items' digests in the configuration of an evaluation.
@@ -16,20 +18,39 @@ pub(crate) const DATA_DIGEST: &str = "data_digest";
 /// The settings that name the items of an evaluation. If there is a digest, it is compared instead.
 const DATA: [&str; 3] = ["data", "items", "data_seed"];
 
+/// The end of a commit's name where sources were changed (`build.rs`).
+const CHANGED: &str = "+modified";
+
 /// The setting that names the device.
 const DEVICE: &str = "device";
 
 /// A document, and its name in messages.
-pub(crate) struct Shard {
-    pub(crate) name: String,
-    pub(crate) results: Results,
+struct Shard {
+    name: String,
+    results: Results,
 }
 
 /// The whole population.
-pub(crate) struct Merged {
-    pub(crate) results: Results,
+struct Merged {
+    results: Results,
     /// Remarks for the user.
-    pub(crate) notes: Vec<String>,
+    notes: Vec<String>,
+}
+
+/// Merges the shards in `runs`, which are run folders or documents.
+///
+/// # Errors
+/// Those of [`merge`], and a document that cannot be read.
+pub(crate) fn merge_runs(runs: &[PathBuf]) -> Result<registry::Merged> {
+    let shard = |run: &PathBuf| {
+        Ok(Shard {
+            name: run.display().to_string(),
+            results: Results::read(run)?,
+        })
+    };
+    let shards: Result<Vec<Shard>> = runs.iter().map(shard).collect();
+    let merged = merge(shards?)?;
+    Ok((Box::new(merged.results), merged.notes))
 }
 
 /// Merges the shards of one population; their order does not matter.
@@ -40,7 +61,7 @@ pub(crate) struct Merged {
 ///
 /// # Errors
 /// If two runs do not belong together (with the setting that differs), if two runs have the same chip, or if chips are missing.
-pub(crate) fn merge(mut shards: Vec<Shard>) -> Result<Merged> {
+fn merge(mut shards: Vec<Shard>) -> Result<Merged> {
     let mut notes = Vec::new();
     let (first, others) = shards.split_first().context("there is no shard to merge")?;
     require_evaluation(first, first)?;
@@ -119,7 +140,8 @@ impl Pair<'_> {
         )
     }
 
-    /// Refuses documents of different versions or commits of Crossburn. A commit that is not known is noted.
+    /// Refuses documents of different versions or commits of Crossburn. A commit that is not known is noted, and so is one whose sources were changed: its
+    /// name does not say how.
     ///
     /// # Errors
     /// Names both versions or commits.
@@ -141,6 +163,10 @@ impl Pair<'_> {
                     "commit {a} of Crossburn there, {b} here: run both with one commit"
                 ));
             }
+            (Some(commit), Some(_)) if commit.ends_with(CHANGED) => notes.push(format!(
+                "{} and {} were built from changed sources of one commit: make sure that the changes were the same",
+                self.first, self.other
+            )),
             (None, Some(_)) | (Some(_), None) => notes.push(format!(
                 "{} and {} may be of different commits of Crossburn: one of them does not say",
                 self.first, self.other
@@ -469,6 +495,23 @@ mod tests {
         };
         assert!(merge(vec![old(0..10, "a"), old(10..30, "a")]).is_ok());
         assert!(refused(vec![old(0..10, "a"), old(10..30, "b")]).contains("data is a there"));
+    }
+
+    #[test]
+    fn changed_sources_of_one_commit_are_noted() {
+        let of = |chips: Range<u64>, commit: &str| {
+            let mut shard = shard(chips);
+            shard.results.commit = Some(commit.to_string());
+            shard
+        };
+        let merged = merge(vec![of(0..10, "abc+modified"), of(10..30, "abc+modified")]).unwrap();
+        let expected = "s0 and s10 were built from changed sources of one commit: make sure that the changes were the same";
+        assert_eq!(merged.notes, [expected]);
+        let message = refused(vec![of(0..10, "abc"), of(10..30, "abc+modified")]);
+        assert!(
+            message.contains("commit abc of Crossburn there, abc+modified here"),
+            "{message}"
+        );
     }
 
     #[test]

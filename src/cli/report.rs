@@ -8,14 +8,12 @@ use clap::Args;
 use super::run_lock::{RunLock, verb_at};
 use super::run_setup::note_report;
 use super::{Outcome, finish, note};
-use crate::apps::edge_llm;
-use crate::apps::shards::{Shard, merge};
+use crate::report::RESULTS_FILE;
 use crate::report::registry::{AnyDocument, Kind};
-use crate::report::{Document, EdgeStudy, RESULTS_FILE, Results};
 
-/// Write the report of a run again, or merge the shards of one population
+/// Write the report of a run again, or merge shards
 ///
-/// With one run, its report.html and plots are written again. With several runs, they must be all shards of one population or of one study.
+/// With one run, its report.html and plots are written again. With several runs, all must be shards of one population, or all of one study.
 /// The merged run is the same as if one machine had made it.
 ///
 /// Example: crossburn report runs/shard-1 runs/shard-2 --out runs/all
@@ -61,38 +59,29 @@ impl Report {
         Ok(Outcome::Done)
     }
 
-    /// The document of the one run, of any kind, or the population or study whose shards the runs are.
+    /// The document of the one run, of any kind, or that of the whole whose shards the runs are.
     fn document(&self) -> Result<Box<dyn AnyDocument>> {
-        if let [run] = self.runs.as_slice() {
-            return Ok(Kind::at(run)?.read(run)?);
+        let (first, others) = self.runs.split_first().context("name a run")?;
+        let kind = Kind::at(first)?;
+        if others.is_empty() {
+            return Ok(kind.read(first)?);
         }
-        let kinds = self.runs.iter().map(|run| Ok((run, Kind::at(run)?)));
-        let kinds = kinds.collect::<Result<Vec<_>>>()?;
-        let is_study = |kind: &Kind| kind.is::<EdgeStudy>();
-        let studies = kinds.iter().any(|(_, kind)| is_study(kind));
-        let fits = |kind: &Kind| match studies {
-            true => is_study(kind),
-            false => kind.is::<Results>(),
+        let Some(merge) = kind.merge else {
+            bail!("{} is {}: name it alone", first.display(), kind.noun);
         };
-        if let Some((run, kind)) = kinds.iter().find(|(_, kind)| !fits(kind)) {
-            bail!("{} is {}: name it alone", run.display(), kind.noun);
+        for run in others {
+            let other = Kind::at(run)?;
+            if !std::ptr::eq(other, kind) {
+                bail!(
+                    "{} is {} and {} is {}: name shards of one kind",
+                    first.display(),
+                    kind.noun,
+                    run.display(),
+                    other.noun
+                );
+            }
         }
-        let name = |run: &PathBuf| run.display().to_string();
-        let (document, notes): (Box<dyn AnyDocument>, Vec<String>) = if studies {
-            let shards = self.runs.iter();
-            let shards = shards.map(|run| Ok((name(run), EdgeStudy::read(run)?)));
-            let (study, notes) = edge_llm::merge(shards.collect::<Result<_>>()?)?;
-            (Box::new(study), notes)
-        } else {
-            let shards = self.runs.iter().map(|run| {
-                Ok(Shard {
-                    name: name(run),
-                    results: Results::read(run)?,
-                })
-            });
-            let merged = merge(shards.collect::<Result<_>>()?)?;
-            (Box::new(merged.results), merged.notes)
-        };
+        let (document, notes) = merge(&self.runs)?;
         notes.iter().for_each(|line| note(line));
         Ok(document)
     }

@@ -1,6 +1,6 @@
 //! The kinds of documents. `crossburn report` opens each of them, and a run folder belongs to the verb of its kind.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -10,10 +10,11 @@ use super::{
     EdgeStudy, Mapping, ReportError, Reproduction, Results, SearchResults, Simulation, StoreReport,
     Widths, WorstCaseResults,
 };
+use crate::apps::{edge_llm, shards};
 
 /// Every kind of document: a new one is a line here.
 static KINDS: [Kind; 9] = [
-    Kind::of::<Results>(),
+    Kind::of::<Results>().merged_by(shards::merge_runs),
     Kind::of::<Mapping>(),
     Kind::of::<WorstCaseResults>(),
     Kind::of::<Reproduction>(),
@@ -21,7 +22,7 @@ static KINDS: [Kind; 9] = [
     Kind::of::<Simulation>(),
     Kind::of::<SearchResults>(),
     Kind::of::<StoreReport>(),
-    Kind::of::<EdgeStudy>(),
+    Kind::of::<EdgeStudy>().merged_by(edge_llm::merge_runs),
 ];
 
 /// A document whose kind is known at run time only.
@@ -48,6 +49,12 @@ impl<D: Document> AnyDocument for D {
     }
 }
 
+/// The whole whose shards some runs are, and remarks for the user.
+pub(crate) type Merged = (Box<dyn AnyDocument>, Vec<String>);
+
+/// Merges the shards in these runs.
+type Merge = fn(&[PathBuf]) -> anyhow::Result<Merged>;
+
 /// What is known of a kind without a document of it.
 pub(crate) struct Kind {
     schema: &'static str,
@@ -57,6 +64,8 @@ pub(crate) struct Kind {
     plots: &'static [&'static str],
     verb: fn(&Value) -> Option<String>,
     read: fn(&Path) -> Result<Box<dyn AnyDocument>, ReportError>,
+    /// How its shards are merged; none for a kind that has no shards.
+    pub(crate) merge: Option<Merge>,
 }
 
 impl Kind {
@@ -68,6 +77,15 @@ impl Kind {
             plots: D::PLOTS,
             verb: D::verb,
             read: |path| Ok(Box::new(D::read(path)?)),
+            merge: None,
+        }
+    }
+
+    /// The same kind, whose shards `merge` joins.
+    const fn merged_by(self, merge: Merge) -> Self {
+        Self {
+            merge: Some(merge),
+            ..self
         }
     }
 
@@ -94,6 +112,7 @@ impl Kind {
     }
 
     /// Whether it is that of `D`.
+    #[cfg(test)]
     pub(crate) fn is<D: Document>(&self) -> bool {
         self.schema == D::SCHEMA
     }

@@ -1,6 +1,7 @@
 //! Merges the shards of a study: the people of all, in the order of their numbers.
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 use super::claims::claims;
 use crate::apps::differences::differences;
 use crate::apps::shards::{Pair, Pieces};
+use crate::report::registry::Merged;
 use crate::report::{Document, EdgeStudy, StudyCell, StudyPoint, mean};
 
 /// What shards of a study hold.
@@ -20,11 +22,22 @@ const PEOPLE: Pieces = Pieces {
 /// A shard, and its name in messages.
 type Shard = (String, EdgeStudy);
 
+/// Merges the shards in `runs`, which are run folders or documents.
+///
+/// # Errors
+/// Those of [`merge`], and a document that cannot be read.
+pub(crate) fn merge_runs(runs: &[PathBuf]) -> Result<Merged> {
+    let shard = |run: &PathBuf| Ok((run.display().to_string(), EdgeStudy::read(run)?));
+    let shards: Result<Vec<Shard>> = runs.iter().map(shard).collect();
+    let (study, notes) = merge(shards?)?;
+    Ok((Box::new(study), notes))
+}
+
 /// The study whose shards these are, in any order, and remarks for the user. It is what one machine would have measured.
 ///
 /// # Errors
 /// If two shards do not belong together (with what differs), if two have the same person, or if people are missing.
-pub(crate) fn merge(mut shards: Vec<Shard>) -> Result<(EdgeStudy, Vec<String>)> {
+fn merge(mut shards: Vec<Shard>) -> Result<(EdgeStudy, Vec<String>)> {
     let mut notes = Vec::new();
     shards.sort_by_key(|(_, shard)| shard.part.map(|part| part.first));
     let mut parts: Vec<(&str, Range<u64>)> = Vec::new();
@@ -207,7 +220,7 @@ mod tests {
             refused(vec![shard(0..3), other])
         };
         type Case = (fn(&mut EdgeStudy), &'static str);
-        let cases: [Case; 5] = [
+        let cases: [Case; 6] = [
             (
                 |study| study.config["seed"] = 2.into(),
                 "s3 is not a shard of the same study as s0: their settings differ (seed is 1 there, 2 here)",
@@ -223,6 +236,10 @@ mod tests {
             (
                 |study| study.models[0].bytes = 7,
                 "models.0.bytes is 1000 there, 7 here",
+            ),
+            (
+                |study| study.models[0].digest = Some("b2".into()),
+                "models.0.digest is 00000000000000a1 there, b2 here",
             ),
             (
                 |study| study.part = None,

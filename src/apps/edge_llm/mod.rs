@@ -26,7 +26,7 @@ mod recommend;
 mod study;
 mod study_file;
 
-pub(crate) use merge::merge;
+pub(crate) use merge::merge_runs;
 pub(crate) use recommend::{Asked, Choice, Recommendation, recommend};
 pub(crate) use study::{StudyExtent, StudyPlace, config, run};
 pub(crate) use study_file::StudyFile;

@@ -89,6 +89,12 @@ pub struct StudyModel {
     /// Joules that arrays take for one token to pass through all matrices, estimated; none in a study without an accelerator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_joules: Option<f64>,
+    /// The model that it was distilled from; none if it learned from texts alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<String>,
+    /// A digest of its weights as the study trained them, before compression; none for a model that the study did not train.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }
 
 /// One condition.
@@ -210,6 +216,12 @@ impl EdgeStudy {
         self.cells.iter().filter(is)
     }
 
+    /// Whether a model was distilled from another one.
+    pub fn is_distilled(&self, model: &str) -> bool {
+        let mut forms = self.models.iter().filter(|form| form.name == model);
+        forms.any(|form| form.teacher.is_some())
+    }
+
     /// Histories of the cells of methods that use one, the shortest first.
     pub fn histories(&self) -> Vec<u64> {
         let mut all: Vec<u64> = self.cells.iter().map(|cell| cell.history).collect();
@@ -222,7 +234,7 @@ impl EdgeStudy {
 
 impl Document for EdgeStudy {
     const SCHEMA: &'static str = "crossburn.edge-study/1";
-    const NOUN: &'static str = "a study of language models on edge devices, which is no population";
+    const NOUN: &'static str = "a study of language models on edge devices";
     const PLOTS: &'static [&'static str] = &plots::PLOTS;
 
     fn verb(document: &Value) -> Option<String> {
