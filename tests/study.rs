@@ -85,12 +85,18 @@ fn the_shards_of_a_study_are_the_study_to_the_byte() {
     let merged = document(folder, "report s2 s1 --out m --json");
     assert_eq!(merged.to_string(), whole.to_string());
     assert!(folder.join("m/report.html").is_file());
+    let population = r#"{"schema": "crossburn.results/3"}"#;
+    std::fs::write(folder.join("population"), population).unwrap();
 
     for (arguments, part) in [
         ("report s1 s1 --out x", "s1 and s1 both hold person 0"),
         (
             "report s1 w --out x",
             "w is a whole study and no shard: name it alone",
+        ),
+        (
+            "report s1 population --out x",
+            "s1 is a study of language models on edge devices and population is a population: name shards of one kind",
         ),
         (
             "study edge-llm tiny --shard 1/3",
@@ -180,6 +186,8 @@ fn a_distilled_model_on_noisy_arrays_has_an_energy() {
     let (models, cells) = (&found["models"], found["cells"].as_array().unwrap());
     assert_eq!(models.as_array().unwrap().len(), 1);
     assert_eq!(models[0]["name"], "small");
+    assert_eq!(models[0]["teacher"], "shipped");
+    assert_eq!(models[0]["digest"].as_str().unwrap().len(), 16);
     assert!(models[0]["token_joules"].as_f64().unwrap() > 0.0);
     // Four methods on two kinds of cells. Weights on ideal cells are taken to lie in a digital memory.
     assert_eq!(cells.len(), 8);
@@ -209,6 +217,7 @@ fn a_distilled_model_on_noisy_arrays_has_an_energy() {
     let answer = good(folder, &format!("{ask} --chip gaussian-0.1 --energy 1kJ"));
     let answer = String::from_utf8(answer.stdout).unwrap();
     for part in [
+        "by 2 people with a history of 8 on cells gaussian-0.1",
         "Arrays for an answer",
         "not measured: energy: that of arrays for an answer is estimated",
     ] {
@@ -279,6 +288,10 @@ fn what_cannot_be_studied_is_refused_in_a_line() {
         (
             "study edge-llm small.toml",
             "no cell fits in device.ram = 1000 bytes, the smallest is predicted to take",
+        ),
+        (
+            "study edge-llm tiny --measure-costs --device wgpu",
+            "counts the memory that a processor takes, and none of a GPU; hint: measure with --device cpu",
         ),
         (
             "study edge-llm nowhere",

@@ -114,9 +114,15 @@ fn shown(study: &EdgeStudy, found: &Recommendation) -> String {
             0 => String::new(),
             steps => format!(" for {steps} steps"),
         };
+        let cells = found.chip.as_ref().map(|chip| format!(" on cells {chip}"));
         lines.push(format!(
-            "{}{steps} with {} ({}), by {} people with a history of {}",
-            best.method, best.model, best.compression, study.people, found.history
+            "{}{steps} with {} ({}), by {} people with a history of {}{}",
+            best.method,
+            best.model,
+            best.compression,
+            study.people,
+            found.history,
+            cells.unwrap_or_default()
         ));
     }
     let apart = |choice: &Choice| {
@@ -207,5 +213,6 @@ mod tests {
         ] {
             assert!(text.contains(part), "{text}");
         }
+        assert!(!text.contains("on cells"), "{text}");
     }
 }

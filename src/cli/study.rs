@@ -3,9 +3,10 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 
+use super::device::is_gpu;
 use super::process::ProcessArguments;
 use super::progress::Follower;
 use super::run_setup::{RunArguments, expect_kept, holds_kept, name_after, run_folder};
@@ -81,6 +82,11 @@ const VERB: &str = "study edge-llm";
 
 impl EdgeLlm {
     fn run(self) -> Result<Outcome> {
+        if self.measure_costs && is_gpu(self.run.backend()) {
+            bail!(
+                "--measure-costs counts the memory that a processor takes, and none of a GPU; hint: measure with --device cpu"
+            );
+        }
         let study = StudyFile::open(&self.study)?;
         if let Some(shard) = self.shard {
             shard.check(study.people(), "people")?;

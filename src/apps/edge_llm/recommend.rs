@@ -53,6 +53,8 @@ pub(crate) struct Choice {
 pub(crate) struct Recommendation {
     /// The history of the cells that the answer is from.
     pub(crate) history: u64,
+    /// The law of deviation of the cells that hold the weights; none if they are ideal.
+    pub(crate) chip: Option<String>,
     /// Methods that fit; the best comes first.
     pub(crate) options: Vec<Choice>,
     /// How the question differs from what was measured.
@@ -153,6 +155,7 @@ pub(crate) fn recommend(study: &EdgeStudy, asked: &Asked) -> Result<Recommendati
     let options = found.iter().enumerate().map(option).collect();
     Ok(Recommendation {
         history,
+        chip: (asked.chip != Law::IDEAL).then(|| asked.chip.clone()),
         options,
         distances: distances(&of_task, asked, (history, operations)),
     })
