@@ -61,6 +61,7 @@ pub use edge_study::{
 pub(crate) use edge_study::{interval, interval_of, mean, median};
 pub use error::ReportError;
 pub use mapping::{Mapping, MappingData};
+pub(crate) use reproduction::RANK_CORRELATIONS;
 pub use reproduction::{
     Claim, Reproduction, ReproductionColumn, ReproductionConfusion, ReproductionCurve,
     ReproductionLine, ReproductionRow, Verdict,

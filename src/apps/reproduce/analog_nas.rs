@@ -19,7 +19,7 @@ use super::registry::{Asked, OwnOption, Paper, Repeat};
 use super::{Arm, Experiment, Extent, Place, training_name};
 use crate::apps::search::{SpaceFile, TableRows};
 use crate::apps::study::{self, StudyObserver};
-use crate::report::{Claim, ReproductionColumn};
+use crate::report::{Claim, RANK_CORRELATIONS, ReproductionColumn};
 
 /// Cells of phase change, 30 days after they were programmed, as the table has them. The conversion of currents is exact, and drift is compensated.
 const HARDWARE: &str = "\
@@ -257,8 +257,10 @@ impl AnalogNas {
 /// A rank correlation.
 type Correlation = fn(&[f64], &[f64]) -> Option<f64>;
 
-const CORRELATIONS: [(&str, Correlation); 2] =
-    [("Kendall's τ", kendall), ("Spearman's ρ", spearman)];
+const CORRELATIONS: [(&str, Correlation); 2] = [
+    (RANK_CORRELATIONS[0], kendall),
+    (RANK_CORRELATIONS[1], spearman),
+];
 
 /// The number `name` of every arm, for each seed.
 fn by_seed(cells: &Cells, name: &str) -> Vec<Vec<f64>> {

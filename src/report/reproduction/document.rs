@@ -94,6 +94,9 @@ pub struct ReproductionRow {
     pub values: Vec<Vec<f64>>,
 }
 
+/// The rank correlations of claims, as their `what` names them.
+pub(crate) const RANK_CORRELATIONS: [&str; 2] = ["Kendall's τ", "Spearman's ρ"];
+
 /// What a paper says of a number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
