@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(peak, None);
         assert_eq!(PEAK.load(Ordering::Relaxed), 3500);
         assert_eq!(HELD.load(Ordering::Relaxed), 0);
-        // Nothing is counted behind it.
+        // Nothing is counted afterwards.
         // SAFETY: as above.
         unsafe { CountedAllocator.dealloc(CountedAllocator.alloc(bytes(10)), bytes(10)) };
         assert_eq!(PEAK.load(Ordering::Relaxed), 3500);

@@ -40,9 +40,9 @@ impl Tuning {
     ///     + 2 · predicted tokens · vocabulary)
     /// ```
     ///
-    /// with 32-bit floats of what a block keeps of a token for the gradient ([`DecoderConfig::kept_for_gradients`], without a gate 1 hidden), and logits with their
-    /// gradient. A frozen weight has no gradient and no moments. Where blocks are computed again, one of them keeps that at a time, with gradients and
-    /// products on the way, the others their input.
+    /// with 32-bit floats of what a block keeps of a token for the gradient ([`DecoderConfig::kept_for_gradients`]; without a gate it keeps `hidden` in place of
+    /// `3 hidden`), and logits with their gradient. A frozen weight has no gradient and no moments. Where blocks are computed again, one of them keeps that at
+    /// a time, with gradients and products on the way, the others their input.
     pub(super) fn bytes(&self, config: &DecoderConfig) -> u64 {
         let copies = if self.varies { 2 } else { 1 };
         let size = |size: usize| size as u64;

@@ -54,8 +54,9 @@ pub(super) fn page(study: &EdgeStudy, plots: &[Drawing]) -> Page {
         page = page
             .heading("Memory and time: predicted and measured")
             .remark(
-                "How far predictions are from measurements. A median error of memory of at most 15 % is aimed at. Bytes are those that the program asks for, beside weights \
-                 in their format; times are those of one thread. Predicted times are operations divided by one speed, the median over these cells.",
+                "How far each prediction lies from its measurement. The aim is a median error of memory of at most 15 %. Measured bytes are what the program asks its \
+                 allocator for, plus the weights in their format. Times are of one thread. A predicted time is the operations divided by one speed, the median over \
+                 these cells.",
             )
             .table(&costs);
     }

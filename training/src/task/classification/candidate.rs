@@ -334,7 +334,7 @@ mod tests {
                 chips.fetch_add(1, Ordering::Relaxed);
             });
         let found = found.unwrap().unwrap();
-        // Guessing is right on one of ten, of 100 with a standard deviation of three: four of them above.
+        // Guessing gets 10 of 100 items right, with a standard deviation of 3. The bound lies four deviations higher.
         assert!(found.clean > 0.22, "{found:?}");
         assert_eq!(chips.load(Ordering::Relaxed), 3);
         let threads = rayon::ThreadPoolBuilder::new().num_threads(1);
