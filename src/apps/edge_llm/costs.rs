@@ -79,9 +79,8 @@ impl CostStore {
             .filter(|(condition, _)| !self.costs.contains_key(&condition.to_string()))
             .collect();
         let progress = observer.stage("memory and time", missing.len() as u64, "cell");
+        let pool = ThreadPoolBuilder::new().num_threads(1).build()?;
         for (condition, rate) in missing {
-            // A pool of its own also gives every cell fresh buffers of threads.
-            let pool = ThreadPoolBuilder::new().num_threads(1).build()?;
             let Some(cost) = pool.install(|| laboratory.cost(condition, rate))? else {
                 break;
             };
@@ -114,7 +113,12 @@ impl Laboratory<'_> {
             let mut lessons = given.lessons;
             lessons.sort_by_key(|lesson| Reverse(lesson.tokens.len()));
             lessons.truncate(self.study.batch);
-            let (seconds, peak) = peak_of(|| self.step(condition, &decoder, lessons, rate));
+            // The buffers that a thread keeps for its products are no part of the step: they are there before it is counted.
+            let step = || self.step(condition, &decoder, lessons.clone(), rate);
+            if step()?.is_none() {
+                return Ok(None);
+            }
+            let (seconds, peak) = peak_of(step);
             let Some(seconds) = seconds? else {
                 return Ok(None);
             };
@@ -126,7 +130,9 @@ impl Laboratory<'_> {
         }
         let longest = given.questions.into_iter().max_by_key(Vec::len);
         let question = longest.context("a person asks no question")?;
-        let (seconds, peak) = peak_of(|| self.answer(condition, &decoder, question));
+        let answer = || self.answer(condition, &decoder, question.clone());
+        answer()?;
+        let (seconds, peak) = peak_of(answer);
         Ok(Some(StudyCost {
             learning_bytes,
             answering_bytes: weights + peak.context(uncounted)?,
