@@ -10,8 +10,8 @@ const BYTES_LEARNED: u64 = 4 + 4 + 8;
 /// What learning and answering take of a device.
 ///
 /// ```text
-/// learning   weights + 16 · learned + 4 · batch · (kept + max(2 · predicted · vocabulary, tokens · (width + 2 · hidden)))
-/// kept       tokens · (layers · (block + adapter) + width)
+/// learning   weights + 16 · learned + 4 · batch · (kept + max(2 · predicted · vocabulary, (tokens - begun) · (width + 2 · hidden)))
+/// kept       (tokens - begun) · (layers · (block + adapter) + width) + begun · 2 · layers · key
 /// answering  weights +  4 · learned + 4 · max(reading, writing)
 /// reading    2 · layers · asked · key + (asked - begun) · (2 · width + max(n · hidden, 3 · query + key))     n = 2 if gated, else 1
 /// writing    (2 · layers + 1) · (asked + answer) · key + vocabulary
@@ -22,7 +22,8 @@ const BYTES_LEARNED: u64 = 4 + 4 + 8;
 /// has neither gradient nor moments.
 ///
 /// Answering holds a cache of keys and values. While the question is read, one block computes on all of its tokens; while the answer is written, keys
-/// or values of one layer stand twice as they grow. The tokens of a prefix are `begun`: they are in the cache from the beginning and pass through no weight.
+/// or values of one layer stand twice as they grow. The tokens of a prefix are `begun`: they are in the cache from the beginning and pass through no weight,
+/// so that learning keeps only their keys and values.
 #[derive(Clone, Copy, Debug)]
 pub struct Demand<'a> {
     /// What the model is.
@@ -53,9 +54,11 @@ impl Demand<'_> {
         let config = self.config;
         let learned = self.method.parameters(config);
         let block = config.kept_for_gradients() + self.method.kept_for_gradients(config);
-        let kept = size(self.tokens) * (size(config.layers) * block + size(config.width));
+        let passing = size(self.passing(self.tokens));
+        let begun = size(self.method.begun() * 2 * config.layers * config.key_value_width());
+        let kept = passing * (size(config.layers) * block + size(config.width)) + begun;
         let outputs = 2 * size(self.predicted) * size(config.vocabulary);
-        let gradients = size(self.tokens) * size(config.width + 2 * config.hidden_width);
+        let gradients = passing * size(config.width + 2 * config.hidden_width);
         let moving = kept + outputs.max(gradients);
         self.weights + BYTES_LEARNED * learned + 4 * size(self.batch) * moving
     }
@@ -175,6 +178,9 @@ mod tests {
             ..demand(LearningMethod::Prefix)
         };
         assert_eq!(prefix.answering_bytes(), 1000 + 4 * 192 + 4 * 480);
+        // Learning keeps of the other five what a prompt's step keeps, and eight keys and values in each of three layers, which are 192 numbers of a text.
+        let activations = 4 * 2 * (5 * (3 * 88 + 8) + 192 + 5 * 40);
+        assert_eq!(prefix.learning_bytes(), 1000 + 16 * 192 + activations);
         assert_eq!(prefix.answer_tokens(), 7);
         // Each of the seven tokens also meets eight keys and eight values in each of three layers, of eight numbers for all heads.
         let with_prefix = |tokens: f64, predicted: f64| {
