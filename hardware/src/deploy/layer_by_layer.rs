@@ -7,7 +7,8 @@ use crate::{HardwareError, WeightBits};
 impl Hardware {
     /// The same hardware, which stores the weights at the paths of `bits` in these widths. All else that the file says of these layers stays. A
     /// weight of one bit is stored in two, since the integers of a mapping have a zero. A layer that is digital or has a mapping of its own stays
-    /// as it is. A cell holds at most as many bits as the weight has, for a pair without its sign.
+    /// as it is. A cell that could hold more bits than the weight has holds only those of the weight
+    /// ([`Mapping::with_fitting_cells`]).
     ///
     /// # Errors
     /// What no longer fits together.
@@ -22,13 +23,11 @@ impl Hardware {
                 true => WeightBits::new(2)?,
                 false => bits,
             };
-            let mut mapping = Mapping {
+            let mapping = Mapping {
                 weight_bits,
                 ..usual.clone()
             };
-            let held = mapping.bits_in_cells();
-            mapping.slice_bits = mapping.slice_bits.map(|cell| cell.min(held));
-            let mapping = Some(mapping);
+            let mapping = Some(mapping.with_fitting_cells());
             match config.layers.iter_mut().find(|layer| layer.path == path) {
                 Some(layer) if layer.digital || layer.mapping.is_some() => {}
                 Some(layer) => layer.mapping = mapping,

@@ -99,6 +99,16 @@ impl Mapping {
         self.weight_bits.get() - u8::from(self.scheme.is_pair())
     }
 
+    /// The same mapping with cells that hold at most as many bits as the weight has, for a pair without its sign: a narrow weight uses the whole range of
+    /// its cells.
+    pub fn with_fitting_cells(self) -> Self {
+        let most = self.bits_in_cells();
+        Self {
+            slice_bits: self.slice_bits.map(|cell| cell.min(most)),
+            ..self
+        }
+    }
+
     /// The same mapping with slices of `bits` bits.
     pub fn with_slice_bits(self, bits: u8) -> Self {
         Self {

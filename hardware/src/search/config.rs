@@ -239,6 +239,7 @@ impl SearchConfig {
     fn checked_hardware(&self) -> Result<HardwareConfig, HardwareError> {
         let mut config = self.hardware.clone();
         config.mapping.weight_bits = WeightBits::new(self.bits)?;
+        config.mapping = config.mapping.with_fitting_cells();
         let conflict =
             |settings: &str, remedy: &str| Err(HardwareError::conflict(settings, remedy));
         let operation = &config.operation;

@@ -365,10 +365,10 @@ impl Axes {
         if let Some(own) = number(WEIGHT_BITS).filter(|_| !self.bits_by_layer) {
             config.mapping.weight_bits = WeightBits::new(bits(own))?;
         }
-        let slice = number("cell_bits").map(bits);
-        let slice = slice.or(config.mapping.slice_bits);
-        // A cell holds at most as many bits as the weight has, for a pair without its sign.
-        config.mapping.slice_bits = slice.map(|bits| bits.min(config.mapping.bits_in_cells()));
+        if let Some(cell) = number("cell_bits") {
+            config.mapping.slice_bits = Some(bits(cell));
+        }
+        config.mapping = config.mapping.with_fitting_cells();
         let (size, shared) = (config.array.columns, number("columns_per_converter"));
         let shares = |usual: usize| shared.unwrap_or(usual.min(size));
         if let Some(adc) = &mut config.array.adc {

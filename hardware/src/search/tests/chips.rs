@@ -1,6 +1,7 @@
 //! What chips add, and what writing them takes.
 
 use crossburn_noise::FourLevel;
+use rstest::rstest;
 
 use super::*;
 use crate::array::{Adc, AdcRange};
@@ -11,17 +12,24 @@ fn spread(values: &[f64]) -> f64 {
     (values.iter().map(|v| v * v).sum::<f64>() / values.len() as f64).sqrt()
 }
 
-#[test]
-fn cells_that_scatter_alike_move_numbers_as_the_pair_of_them_says() {
-    // One pair of cells a number, σ = 0.2 % of g_max, a span of 99 %: a number scatters by √2 · 127 · 0.002 / 0.99.
+#[rstest]
+#[case::one_cell_of_any_level(8, None, 127.0)]
+#[case::a_cell_of_more_bits_than_the_number(2, Some(2), 1.0)]
+fn cells_that_scatter_alike_move_numbers_as_the_pair_of_them_says(
+    #[case] bits: u8,
+    #[case] slice_bits: Option<u8>,
+    #[case] level: f64,
+) {
+    // One pair of cells a number, σ = 0.2 % of g_max, a span of 99 %: a number of up to n steps scatters by √2 · n · 0.002 / 0.99 steps.
     let cell =
         "kind = \"additive\"\ng_min = \"1000 uS\"\ng_max = \"100000 uS\"\nsigma_rel_gmax = 0.002";
     let mut config = SearchConfig::new(device(cell));
-    config.hardware.mapping.slice_bits = None;
+    config.bits = bits;
+    config.hardware.mapping.slice_bits = slice_bits;
     const DIMENSION: usize = 50;
     let store = VectorStore::of(&normals("stored", 400 * DIMENSION), DIMENSION, &config).unwrap();
     let chip = store.program(CHIP).unwrap();
-    let unit = f64::from(store.state().full_scales[0].unwrap()) / 127.0;
+    let unit = f64::from(store.state().full_scales[0].unwrap()) / level;
     let moved: Vec<f64> = store
         .entries()
         .flat_map(|entry| {
@@ -31,7 +39,7 @@ fn cells_that_scatter_alike_move_numbers_as_the_pair_of_them_says() {
             moved.collect::<Vec<_>>()
         })
         .collect();
-    let expected = unit * 2f64.sqrt() * 127.0 * 0.002 / 0.99;
+    let expected = unit * 2f64.sqrt() * level * 0.002 / 0.99;
     // The standard deviation of 20,000 normals is known to 0.5 %; five of that.
     assert!(
         (spread(&moved) / expected - 1.0).abs() < 0.025,
