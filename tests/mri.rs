@@ -12,7 +12,7 @@ use std::path::Path;
 
 use command::{bad, good};
 use crossburn_training::data::nifti::Nifti;
-use crossburn_training::data::read_npy;
+use crossburn_training::data::{read_npy, write_npy};
 use serde_json::Value;
 
 const RECIPE: &str = "seed = 2\n[task]\nkind = \"lesion-detection\"\nmetric = \"dice\"\n\
@@ -75,18 +75,6 @@ fn voxel([slice, row, column]: [usize; 3]) -> usize {
     let [width, height, _] = SHAPE;
     (slice * height + height - 1 - row) * width + width - 1 - column
 }
-
-/// 32-bit floats in NumPy's format.
-fn write_array(path: &Path, shape: &[usize], values: &[f32]) {
-    let axes: String = shape.iter().map(|length| format!("{length},")).collect();
-    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({axes})}}\n");
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend((header.len() as u16).to_le_bytes());
-    bytes.extend(header.as_bytes());
-    bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-    std::fs::write(path, bytes).unwrap();
-}
-
 /// Writes the voxels of the volume as an array of slices, the slice `SLICE` alone as array and as image, and the mask of its brain.
 fn write_slices(folder: &Path) {
     write_volume(&folder.join("volume.nii"));
@@ -97,9 +85,9 @@ fn write_slices(folder: &Path) {
     let plane = width * height;
     let of = |pixel: usize| voxels[voxel([pixel / plane, pixel % plane / width, pixel % width])];
     let all: Vec<f32> = (0..slices * plane).map(of).collect();
-    write_array(&folder.join("slices.npy"), &[slices, height, width], &all);
+    write_npy(&folder.join("slices.npy"), &[slices, height, width], &all).unwrap();
     let one = &all[SLICE * plane..][..plane];
-    write_array(&folder.join("slice.npy"), &[height, width], one);
+    write_npy(&folder.join("slice.npy"), &[height, width], one).unwrap();
     let image = |name: &str, value: fn(f32) -> u8| {
         let pixels = one.iter().map(|pixel| value(*pixel)).collect();
         let image = image::GrayImage::from_raw(width as u32, height as u32, pixels);
@@ -181,8 +169,8 @@ fn slices_are_scored_like_those_of_a_volume() {
         "{text}"
     );
 
-    write_array(&folder.join("line.npy"), &[16], &[1.0; 16]);
-    write_array(&folder.join("nan.npy"), &[16, 16], &[f32::NAN; 256]);
+    write_npy(&folder.join("line.npy"), &[16], &[1.0; 16]).unwrap();
+    write_npy(&folder.join("nan.npy"), &[16, 16], &[f32::NAN; 256]).unwrap();
     std::fs::write(folder.join("text.png"), "no image").unwrap();
     for (arguments, part) in [
         ("slice.png --number 0", "--number 0: slice.png holds slices"),

@@ -128,10 +128,10 @@ pub(crate) fn recommend(study: &EdgeStudy, asked: &Asked) -> Result<Recommendati
         let energy = asked.energy.map(|limit| {
             let least = Joule::new(energies.fold(f64::INFINITY, f64::min));
             let limit = Joule::new(limit);
-            format!(" with {limit} for an answer, where the least is {least}")
+            format!(" and {limit} for an answer, of which the least is {least}")
         });
         bail!(
-            "not measured: no cell of {task} fits in {} bytes of memory and {} hours{}; the smallest takes {least} bytes",
+            "not measured: no cell of {task} fits in {} bytes of memory, {} hours{}; the smallest memory is {least} bytes",
             asked.ram,
             asked.hours,
             energy.unwrap_or_default()
@@ -308,7 +308,7 @@ mod tests {
         );
         let refused = message(&study, limited("gaussian-0.1", 1e-3));
         assert!(
-            refused.contains("with 1 mJ for an answer, where the least is 2 mJ"),
+            refused.contains("and 1 mJ for an answer, of which the least is 2 mJ"),
             "{refused}"
         );
         let refused = message(&study, limited("ideal", 1.0));

@@ -19,7 +19,7 @@ use super::registry::{Asked, OwnOption, Paper, Repeat};
 use super::{Arm, Experiment, Extent, Place, training_name};
 use crate::apps::search::{SpaceFile, TableRows};
 use crate::apps::study::{self, StudyObserver};
-use crate::report::{Claim, RANK_CORRELATIONS, ReproductionColumn};
+use crate::report::{CONFIDENCE, Claim, RANK_CORRELATIONS, ReproductionColumn, mean};
 
 /// Cells of phase change, 30 days after they were programmed, as the table has them. The conversion of currents is exact, and drift is compensated.
 const HARDWARE: &str = "\
@@ -285,7 +285,6 @@ fn over_arms(
     (seeds, arms): (usize, usize),
     statistic: Statistic<'_>,
 ) -> Result<Claim> {
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
     let all: Vec<usize> = (0..arms).collect();
     let measured: Option<Vec<f64>> = (0..seeds).map(|seed| statistic(seed, &all)).collect();
     let Some(measured) = measured.filter(|measured| !measured.is_empty()) else {
@@ -294,6 +293,7 @@ fn over_arms(
         );
     };
     let bootstrap = Bootstrap {
+        confidence: CONFIDENCE,
         seed: path_hash("cells of a table"),
         ..Bootstrap::default()
     };

@@ -39,7 +39,7 @@ impl Expected {
 
 /// What a claim measures.
 pub(super) struct Statement {
-    /// Which statement of the list of what the experiment should show the claim measures, such as `A3`; `None` for a claim beyond that list.
+    /// Its number in the experiment's list of expected results, such as `A3`; `None` for a claim that is not in that list.
     label: Option<&'static str>,
     /// In words.
     what: String,

@@ -253,7 +253,7 @@ mod tests {
     fn floats_are_written_as_numpy_writes_them() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.npy");
-        // `numpy.save` writes 0x76 = 118 bytes of header behind the first ten: spaces up to 128, the last one a line break.
+        // `numpy.save` writes 0x76 = 118 bytes of header after the first ten: spaces up to 128, the last one a line break.
         for (shape, shown) in [(vec![2, 1], "(2, 1)"), (vec![2], "(2,)")] {
             write_npy(&path, &shape, &[1.0, -2.5]).unwrap();
             let bytes = std::fs::read(&path).unwrap();

@@ -5,12 +5,13 @@ use crossburn_checkpoints::checksum;
 use crossburn_kernels::distillation_loss;
 use crossburn_models::decoder::Decoder;
 use crossburn_models::{CausalLanguageModel, Predictions};
-use crossburn_noise::{Metric, host_weights};
+use crossburn_noise::Metric;
 
 use super::surprise::Surprise;
 use super::{LanguageModelling, Rows};
 use crate::TrainingError;
 use crate::task::{Learn, RaisedLoss, Task};
+use crate::weights_digest::weights_digest;
 
 /// Texts that a network, the student, learns together with what another network, the teacher, expects in them.
 ///
@@ -81,13 +82,8 @@ impl Task for TaughtTexts {
     }
 
     fn digest(&self) -> String {
-        let mut bytes = self.texts.digest().into_bytes();
-        bytes.extend(self.temperature.to_le_bytes());
-        for (path, weight) in host_weights(&self.teacher) {
-            bytes.extend(path.as_bytes());
-            bytes.extend(weight.values.into_iter().flat_map(f32::to_le_bytes));
-        }
-        checksum(&bytes)
+        let (texts, teacher) = (self.texts.digest(), weights_digest(&self.teacher));
+        checksum(format!("{texts} {} {teacher}", self.temperature).as_bytes())
     }
 
     fn batch(&self, items: &[usize], device: &Device) -> Result<Rows, TrainingError> {
@@ -176,6 +172,21 @@ mod tests {
     fn log_softmax(row: &[f64], temperature: f64) -> Vec<f64> {
         let sum: f64 = row.iter().map(|z| (z / temperature).exp()).sum();
         row.iter().map(|z| z / temperature - sum.ln()).collect()
+    }
+
+    #[test]
+    fn a_digest_tells_texts_teachers_and_temperatures_apart() {
+        let device = Device::flex();
+        let of = |count, seed, temperature| {
+            let teacher = decoder(8, seed, &device);
+            let taught = TaughtTexts::new(texts(count), teacher, temperature).unwrap();
+            taught.digest()
+        };
+        let first = of(3, 1, 2.0);
+        assert_eq!(first, of(3, 1, 2.0));
+        for other in [of(4, 1, 2.0), of(3, 2, 2.0), of(3, 1, 2.5)] {
+            assert_ne!(first, other);
+        }
     }
 
     #[test]
