@@ -150,7 +150,8 @@ fn a_network_is_mapped_and_its_layers_cost_what_it_costs() {
         read("again/report.html") == page && read("again/results.json") == read("map/results.json")
     );
     assert!(
-        bad(folder, "report map run").contains("map is a mapping, which has no chips to merge")
+        bad(folder, "report map run")
+            .contains("map is a mapping, which has no shards: name it alone")
     );
 
     // Unsigned inputs do not take what an image has below zero: the first layer is done digitally.

@@ -218,7 +218,7 @@ fn a_distilled_model_on_noisy_arrays_has_an_energy() {
     let answer = String::from_utf8(answer.stdout).unwrap();
     for part in [
         "by 2 people with a history of 8 on cells gaussian-0.1",
-        "Arrays for an answer",
+        "Energy of an answer",
         "not measured: energy: that of arrays for an answer is estimated",
     ] {
         assert!(answer.contains(part), "{answer}");

@@ -15,7 +15,8 @@ use crate::apps::study;
 ///
 /// Works offline, on drawn digits. The same LeNet is trained without noise, with Gaussian noise and with right-censored noise. Each noise
 /// is trained with two strengths, and the one whose chips do better on the validation items is kept. Each result is then judged on a
-/// population of chips. This takes one minute on two cores, and 15 seconds with --quick, which trains one fixed strength.
+/// population of chips. This takes one minute on two cores, and 15 seconds with --quick, which trains each noise
+/// with one fixed strength.
 ///
 /// Example: crossburn demo --quick --out runs/first
 #[derive(Debug, Args)]

@@ -14,11 +14,11 @@ use crate::report::{Document, EdgeStudy};
 
 /// Recommend how to make a language model personal on your device, from a study
 ///
-/// The command takes the measurements of a study whose task and length of history are nearest to yours, and that fit into the memory and
-/// the time of the device. The best method comes first. Each other method follows with its distance from the best and a 95 % interval of
+/// The command takes the measurements of a study whose task and length of history are nearest to yours, and that fit into the memory, the
+/// time and, with --energy, the energy of the device. The best method comes first. Each other method follows with its distance from the best and a 95 % interval of
 /// that distance over people. If the study has not measured what you ask, the answer says so.
 ///
-/// Example: crossburn recommend --ram 2GB --hours 1 --history 64 --task tagging
+/// Example: crossburn recommend --ram 2GB --hours 1 --history 32 --task tagging
 #[derive(Debug, Args)]
 pub(super) struct Recommend {
     /// Memory of the device, such as 2GB or 512KiB
@@ -167,7 +167,7 @@ fn shown(study: &EdgeStudy, found: &Recommendation) -> String {
         "Memory (MB)",
         "Learning (s)",
     ];
-    let energy = estimated.then_some("Arrays for an answer");
+    let energy = estimated.then_some("Energy of an answer");
     let table = Table::new(headers.into_iter().chain(energy).collect::<Vec<_>>());
     lines.push(table.rows(rows).text());
     lines.extend(

@@ -67,7 +67,11 @@ impl Report {
             return Ok(kind.read(first)?);
         }
         let Some(merge) = kind.merge else {
-            bail!("{} is {}: name it alone", first.display(), kind.noun);
+            bail!(
+                "{} is {}, which has no shards: name it alone",
+                first.display(),
+                kind.noun
+            );
         };
         for run in others {
             let other = Kind::at(run)?;

@@ -32,14 +32,14 @@ pub(super) struct Reproduce {
     /// Data, in a form that PAPER takes [default: see PAPER]
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
-    /// Table of measured designs, a CSV file; only for papers whose text says so
+    /// Table of measured designs, a CSV file; only for papers that take --table (see PAPER)
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     table: Option<PathBuf>,
-    /// Folder of a sentence encoder; only for papers whose text says so [default: hashed n-grams, which need no file]
+    /// Folder of a sentence encoder; only for papers that take --encoder (see PAPER) [default: hashed n-grams, which need no file]
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     encoder: Option<PathBuf>,
     /// A language model, whose prompts are tuned on the profiles of --data: a folder, a GGUF file, or a name at the Hugging Face
-    /// hub; only for papers whose text says so [default: a small model that is trained on drawn data]
+    /// hub; only for papers that take --model (see PAPER) [default: a small model that is trained on drawn data]
     #[arg(long, value_name = "DIR|FILE.gguf|NAME", help_heading = "Data")]
     model: Option<PathBuf>,
     /// Number of seeds, each with its own training of every variant; for a study the number of people [default: see PAPER]

@@ -76,7 +76,7 @@ impl Mapping {
 impl Document for Mapping {
     const SCHEMA: &'static str = "crossburn.mapping/2";
     const LAST: Option<&'static str> = Some("crossburn.mapping/1");
-    const NOUN: &'static str = "a mapping, which has no chips to merge";
+    const NOUN: &'static str = "a mapping";
     const PLOTS: &'static [&'static str] = &plots::PLOTS;
 
     fn bring_up(last: &mut Value) {

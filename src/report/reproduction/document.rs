@@ -101,7 +101,7 @@ pub(crate) const RANK_CORRELATIONS: [&str; 2] = ["Kendall's τ", "Spearman's ρ"
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Claim {
-    /// Which statement of the list of what the experiment should show it measures, such as `A3` for the third: several claims may measure one.
+    /// Its number in the experiment's list of expected results, such as `A3`; several claims may share one.
     /// `None` for a claim beyond that list, where the list has no numbers, and in earlier documents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
@@ -168,7 +168,7 @@ impl Verdict {
 impl Document for Reproduction {
     const SCHEMA: &'static str = "crossburn.reproduction/4";
     const LAST: Option<&'static str> = Some("crossburn.reproduction/3");
-    const NOUN: &'static str = "a reproduction, which is no population";
+    const NOUN: &'static str = "a reproduction";
     const PLOTS: &'static [&'static str] = &curve::PLOTS;
 
     fn bring_up(last: &mut Value) {

@@ -220,7 +220,7 @@ impl SearchResults {
 
 impl Document for SearchResults {
     const SCHEMA: &'static str = "crossburn.search/1";
-    const NOUN: &'static str = "a search for designs, which has no chips to merge";
+    const NOUN: &'static str = "a search for designs";
     const PLOTS: &'static [&'static str] = &plots::PLOTS;
 
     fn origin(&self) -> Origin<'_> {

@@ -249,7 +249,7 @@ impl Simulation {
 
 impl Document for Simulation {
     const SCHEMA: &'static str = "crossburn.simulation/1";
-    const NOUN: &'static str = "a simulation of an accelerator, which has no chips to merge";
+    const NOUN: &'static str = "a simulation of an accelerator";
     const PLOTS: &'static [&'static str] = &plots::PLOTS;
 
     fn origin(&self) -> Origin<'_> {

@@ -113,7 +113,7 @@ impl StoreQuestions {
 
 impl Document for StoreReport {
     const SCHEMA: &'static str = "crossburn.store/1";
-    const NOUN: &'static str = "a store of passages, whose chips are not merged";
+    const NOUN: &'static str = "a store of passages";
     const PLOTS: &'static [&'static str] = &plots::PLOTS;
 
     fn origin(&self) -> Origin<'_> {

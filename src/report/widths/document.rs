@@ -93,7 +93,7 @@ impl Widths {
 
 impl Document for Widths {
     const SCHEMA: &'static str = "crossburn.widths/1";
-    const NOUN: &'static str = "a choice of widths, which is no population";
+    const NOUN: &'static str = "a choice of widths";
     const PLOTS: &'static [&'static str] = &[];
 
     fn origin(&self) -> Origin<'_> {

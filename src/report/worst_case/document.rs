@@ -204,7 +204,7 @@ pub enum TransferFrom {
 impl Document for WorstCaseResults {
     const SCHEMA: &'static str = "crossburn.worst-case/4";
     const LAST: Option<&'static str> = Some("crossburn.worst-case/3");
-    const NOUN: &'static str = "a worst-case search, which is no population";
+    const NOUN: &'static str = "a worst-case search";
     const PLOTS: &'static [&'static str] = &plots::PLOTS;
 
     fn bring_up(last: &mut Value) {
