@@ -226,7 +226,7 @@ fn a_distilled_model_on_noisy_arrays_has_an_energy() {
     for (further, part) in [
         (
             "--chip gaussian-0.1 --energy 1fJ",
-            "with 1 fJ for an answer",
+            "and 1 fJ for an answer, of which the least is ",
         ),
         (
             "--energy 1J",

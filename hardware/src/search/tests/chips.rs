@@ -27,7 +27,10 @@ fn cells_that_scatter_alike_move_numbers_as_the_pair_of_them_says(
     config.bits = bits;
     config.hardware.mapping.slice_bits = slice_bits;
     const DIMENSION: usize = 50;
-    let store = VectorStore::of(&normals("stored", 400 * DIMENSION), DIMENSION, &config).unwrap();
+    // No vector may round to 0, not even in 2 bits.
+    let vectors = normals("stored", 400 * DIMENSION);
+    let vectors: Vec<f32> = vectors.iter().map(|x| x.clamp(-1.0, 1.0)).collect();
+    let store = VectorStore::of(&vectors, DIMENSION, &config).unwrap();
     let chip = store.program(CHIP).unwrap();
     let unit = f64::from(store.state().full_scales[0].unwrap()) / level;
     let moved: Vec<f64> = store
