@@ -16,6 +16,8 @@ use crate::HardwareError;
 const SLOTS: usize = 2048;
 /// Queries of one product.
 const QUERIES: usize = 64;
+/// Shares of the slots, at most, for each thread.
+const SHARES: usize = 2;
 /// Sums of integers up to this are exact in 32 bits, in any order.
 const EXACT: f32 = 16_777_216.0;
 
@@ -251,8 +253,12 @@ fn best_of_all<T: Copy + PartialOrd + Send>(
         }
         (best, memory, scores)
     };
-    (0..slots.len().div_ceil(SLOTS))
+    let segments = slots.len().div_ceil(SLOTS);
+    // Few shares: each finds its own first best, which takes longer than to pass over the others.
+    let least = segments.div_ceil(SHARES * rayon::current_num_threads());
+    (0..segments)
         .into_par_iter()
+        .with_min_len(least)
         .fold(|| (none(), Vec::new(), Vec::new()), offer)
         .map(|(best, ..)| best)
         .reduce(none, |one, other| {

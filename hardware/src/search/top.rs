@@ -35,7 +35,9 @@ impl<T: Copy + PartialOrd> Best<T> {
                 continue;
             }
             for (score, slot) in scores.iter().zip(slots) {
-                if let Some(entry) = slot.entry {
+                if let Some(entry) = slot.entry
+                    && self.worst().is_none_or(|worst| *score >= worst)
+                {
                     self.insert(*score, entry);
                 }
             }
