@@ -190,8 +190,12 @@ pub(crate) trait StudyObserver: Sync {
     type Training: TrainingObserver + Send;
     /// Called before a method is trained.
     fn training(&self, method: &str) -> Self::Training;
+    /// Called before work of `total` parts, which `unit` names. The returned function is called after each of them.
+    fn work(&self, what: &str, total: u64, unit: &'static str) -> Box<dyn Fn() + Sync + '_>;
     /// Called before `chips` chips of a method are evaluated. The returned function is called after each finished chip.
-    fn chips(&self, method: &str, chips: u64) -> Box<dyn Fn() + Sync + '_>;
+    fn chips(&self, method: &str, chips: u64) -> Box<dyn Fn() + Sync + '_> {
+        self.work(&format!("evaluate {method}"), chips, "chip")
+    }
 }
 
 /// Wall time of each stage.

@@ -156,11 +156,11 @@ impl StudyObserver for Follower {
         EpochLines::new(method, &self.bars, &self.stop)
     }
 
-    fn chips(&self, method: &str, chips: u64) -> Box<dyn Fn() + Sync + '_> {
-        let bar = bar(&self.bars, &format!("evaluate {method}"), chips, "chip");
+    fn work(&self, what: &str, total: u64, unit: &'static str) -> Box<dyn Fn() + Sync + '_> {
+        let bar = bar(&self.bars, what, total, unit);
         Box::new(move || {
             bar.inc(1);
-            if bar.position() == chips {
+            if bar.position() == total {
                 bar.finish_and_clear();
             }
         })

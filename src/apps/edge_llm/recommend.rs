@@ -131,7 +131,7 @@ pub(crate) fn recommend(study: &EdgeStudy, asked: &Asked) -> Result<Recommendati
             format!(" and {limit} for an answer, of which the least is {least}")
         });
         bail!(
-            "not measured: no cell of {task} fits in {} bytes of memory, {} hours{}; the smallest memory is {least} bytes",
+            "not measured: no cell of {task} fits in {} bytes of memory, {} h of time{}; the smallest memory is {least} bytes",
             asked.ram,
             asked.hours,
             energy.unwrap_or_default()

@@ -121,7 +121,7 @@ impl PromptPaper {
             &scene.start(false),
             (&scene.texts, &of_text),
             None,
-            place.stop,
+            (&|| (), place.stop),
         )?;
         Ok(tuned.map(|prompts| prompts.with(&scene.in_shape)))
     }
@@ -159,7 +159,7 @@ impl PromptPaper {
             &scene.start(arm.one),
             (&scene.texts, &of_text),
             Some(stored),
-            place.stop,
+            (&|| (), place.stop),
         )?;
         Ok(tuned.map(|prompts| Personal {
             prompts: Param::from_tensor(prompts.tensor(&device)),

@@ -6,12 +6,13 @@ use crossburn_checkpoints::{load_weights, save_weights};
 use crossburn_noise::path_hash;
 use crossburn_training::stored_prompts::{CodeSizes, Stored};
 
-use super::super::super::{Arm, Place};
+use super::super::super::{Arm, Place, training_name};
 use super::super::conditions::{CELLS, Condition, MAIN};
 use super::super::learned::Personal;
 use super::arms::{ModelArm, Prompts};
 use super::scene::Scene;
 use super::{GivenModelPaper, LEARNED_FOR};
+use crate::apps::study::StudyObserver;
 
 impl GivenModelPaper {
     /// What `arm` deploys, or nothing of a method without prompts; `None` where it was stopped.
@@ -22,6 +23,7 @@ impl GivenModelPaper {
         arm: &ModelArm,
         scene: &Scene,
         place: &Place<'_>,
+        observer: &impl StudyObserver,
     ) -> Result<Option<Option<Personal>>> {
         let Some(file) = arm.file() else {
             return Ok(Some(None));
@@ -61,12 +63,18 @@ impl GivenModelPaper {
             noise: noise.as_ref(),
             seed: key("noise in tuning"),
         };
-        let tuned = self.tuning(key("order of texts")).tune(
+        let tuning = self.tuning(key("order of texts"));
+        let told = observer.work(
+            &format!("tune {}", training_name(arm, scene.seed)),
+            tuning.steps,
+            "steps",
+        );
+        let tuned = tuning.tune(
             (&scene.network, &device),
             &start,
             (&scene.texts, &scene.prompt_of_text(one)),
             Some(stored),
-            place.stop,
+            (&*told, place.stop),
         )?;
         let Some(prompts) = tuned else {
             return Ok(None);

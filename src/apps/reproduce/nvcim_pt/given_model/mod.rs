@@ -216,10 +216,10 @@ impl Experiment for GivenModelPaper {
     ) -> Result<Option<Cell>> {
         let scene = self.scene(seed, place)?;
         let conditions = Condition::all();
-        let told = observer.chips(&training_name(arm, seed), conditions.len() as u64);
-        let Some(personal) = self.learned(arm, &scene, place)? else {
+        let Some(personal) = self.learned(arm, &scene, place, observer)? else {
             return Ok(None);
         };
+        let told = observer.chips(&training_name(arm, seed), conditions.len() as u64);
         let numbers = self.judged(arm, &scene, personal.as_ref(), &conditions, (place, &*told))?;
         Ok(numbers.map(|numbers| Cell {
             backward: match personal {

@@ -72,8 +72,8 @@ struct VirtualTokens {
 }
 
 impl PromptTuning {
-    /// `start`, tuned on `texts`: text `i` belongs to the prompt `of_text[i]`, and all prompts are tuned side by side. `None` where it was
-    /// stopped.
+    /// `start`, tuned on `texts`: text `i` belongs to the prompt `of_text[i]`, and all prompts are tuned side by side. `told` is called after
+    /// every step. `None` where `stop` ended it.
     ///
     /// The network rests and stands on `device`, which has autodiff. With `stored` a prompt reaches it as it will be read; the gradient
     /// passes the deviation straight through, and the coder rests.
@@ -91,7 +91,7 @@ impl PromptTuning {
         start: &Prompts,
         (texts, of_text): (&LanguageModelling, &[usize]),
         stored: Option<Stored<'_>>,
-        stop: &AtomicBool,
+        (told, stop): (&dyn Fn(), &AtomicBool),
     ) -> Result<Option<Prompts>, TrainingError> {
         check_prompts(texts, of_text, start.count())?;
         if self.batch.is_some_and(|batch| batch.texts == 0) {
@@ -131,6 +131,7 @@ impl PromptTuning {
             let part = step as f64 / self.steps as f64;
             let rate = 0.5 * self.learning_rate * (1.0 + (std::f64::consts::PI * part).cos());
             tokens = optimizer.step(rate, tokens, gradients);
+            told();
         }
         let shape = start.shape();
         Ok(Some(Prompts::new(values(tokens.prompts.val())?, shape)))
@@ -212,6 +213,8 @@ fn orthogonality(prompts: Tensor<3>) -> Tensor<1> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
+    use std::cell::Cell;
+
     use burn::module::ModuleMapper;
     use crossburn_models::decoder::DecoderSizes;
     use crossburn_models::initialize;
@@ -309,7 +312,8 @@ mod tests {
             learning_rate: 0.1,
             orthogonality: 1e-3,
         };
-        let stop = AtomicBool::new(false);
+        let (steps, stop) = (Cell::new(0), AtomicBool::new(false));
+        let told = || steps.set(steps.get() + 1);
         let guess = 12.0f32.ln();
         // What says the same of all three texts has the loss 2/3 ln 1/p + 1/3 ln 1/q with p + q ≤ 1, which is least at p = 2/3, q = 1/3.
         let same_of_all = 3.0f32.ln() - 2.0 / 3.0 * 2.0f32.ln();
@@ -320,10 +324,17 @@ mod tests {
                 seed: 5,
             });
             let tune = |of: &[usize]| {
-                tuning.tune((&network, &device), &start, (&texts, of), stored, &stop)
+                tuning.tune(
+                    (&network, &device),
+                    &start,
+                    (&texts, of),
+                    stored,
+                    (&told, &stop),
+                )
             };
             let tuned = tune(&OF_TEXT).unwrap().unwrap();
             let read_by = stored.as_ref().map(|stored| stored.coder);
+            assert_eq!(steps.take(), tuning.steps);
             let untold = judged(&guessing, read_by, &start, &OF_TEXT);
             assert!((untold - guess).abs() < 0.2, "{untold}");
             let before = judged(&network, read_by, &start, &OF_TEXT);
@@ -333,6 +344,7 @@ mod tests {
             let exchanged = judged(&network, read_by, &tuned, &[1, 0, 1]);
             assert!(exchanged > guess, "{exchanged}");
             assert_eq!(tune(&OF_TEXT).unwrap().unwrap(), tuned);
+            steps.set(0);
             let message = tune(&[0, 1, 2]).unwrap_err().to_string();
             assert!(
                 message.contains("there is no prompt 2 among 2"),
@@ -351,7 +363,7 @@ mod tests {
                 ..tuning
             };
             let texts = (&texts, &OF_TEXT[..]);
-            tuning.tune((&network, &device), &start, texts, None, &stop)
+            tuning.tune((&network, &device), &start, texts, None, (&told, &stop))
         };
         let tuned = in_batches(2).unwrap().unwrap();
         assert!(judged(&network, None, &tuned, &OF_TEXT) < same_of_all);
@@ -381,7 +393,7 @@ mod tests {
                 seed: 5,
             });
             let of = (&texts, &OF_TEXT[..]);
-            let tuned = tuning.tune((&network, &device), &start, of, stored, &stop);
+            let tuned = tuning.tune((&network, &device), &start, of, stored, (&|| (), &stop));
             let tuned = tuned.unwrap().unwrap();
             let at = |number: usize, by: f32| {
                 let mut values = start.values().to_vec();
