@@ -34,7 +34,8 @@ use crate::apps::study;
 /// the worst of the chips. KPP(K), the k-th percentile, is what (100 - K) % of the chips reach: KPP(1) = 64.7 [58.7, 66.6]
 /// says that 99 of 100 chips reach 64.7 %, and that the 95 % interval of this number, which follows from the number of
 /// chips, is 58.7 to 66.6. --kpp K --half-width W draws as many chips as are needed to know KPP(K) to within W points. --kpp
-/// K --race is faster for a large population. --rare estimates percentiles that plain chips hardly reach.
+/// K --race is faster for a large population. --rare estimates percentiles such as KPP(0.01), for which
+/// random chips alone would be too many.
 ///
 /// Ctrl-C keeps the finished chips; --resume draws the missing ones, and may ask for more --chips. --shard splits a population over
 /// machines, and `crossburn report A B` merges the parts. The chips are the same as in one long run.
