@@ -20,7 +20,7 @@ use super::trained::Trained;
 use super::trained_config::{TrainedAs, TrainedConfig};
 
 /// The spaces that come with the program, by name.
-const SPACES: [(&str, &str); 8] = [
+const SPACES: [(&str, &str); 9] = [
     ("lcda", include_str!("../../../configs/spaces/lcda.toml")),
     (
         "lcda-hardware",
@@ -37,6 +37,10 @@ const SPACES: [(&str, &str); 8] = [
     (
         "digits-bits",
         include_str!("../../../configs/spaces/digits-bits.toml"),
+    ),
+    (
+        "cifar10",
+        include_str!("../../../configs/spaces/cifar10.toml"),
     ),
     (
         "skin-lesions",

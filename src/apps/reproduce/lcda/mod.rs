@@ -59,13 +59,17 @@ impl LcdaPaper {
             (Form::Surrogate, Extent::Quick) => 60,
             (Form::Surrogate, Extent::Usual) => 500,
             (Form::Trained, Extent::Quick) => 4,
-            (Form::Trained, Extent::Usual) => 20,
+            (Form::Trained, Extent::Usual) => 40,
         };
         let file = match source {
             None => SpaceFile::open("lcda", None)?,
             Some(source) => {
                 let tried_out = extent == Extent::Quick;
-                SpaceFile::open("digits", None)?.trained_on(source, tried_out)?
+                let space = match source.kind() {
+                    "cifar10" => "cifar10",
+                    _ => "digits",
+                };
+                SpaceFile::open(space, None)?.trained_on(source, tried_out)?
             }
         };
         let rate = ScoreConfig::RAl {
@@ -143,7 +147,7 @@ impl Paper for LcdaPaper {
     const ABOUT: &'static str =
         "Searches for networks on crossbars: how much it helps to know what is designed";
     const DATA: Option<&'static str> = Some(
-        "digits or mnist:DIR, which networks are trained on; without --data a formula judges them, in seconds",
+        "digits, mnist:DIR or cifar10:DIR, which networks are trained on; without --data a formula judges them, in seconds",
     );
     const USUAL_SOURCE: Option<&'static str> = None;
     const SEEDS: &'static str = "20, or 3 with --data";

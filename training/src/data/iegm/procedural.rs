@@ -27,11 +27,11 @@ const EPISODES: [(u64, &[(&str, f64)]); 4] = [
     (8, &[("VT", 0.7), ("VFb", 0.2), ("VFt", 0.1)]),
 ];
 /// Standard deviation of the noise of a sample before the filter, for beats of height 1. Each patient has a value between these two.
-const NOISE: [f64; 2] = [0.05, 0.45];
+const NOISE: [f64; 2] = [0.05, 0.2];
 /// Samples (one second) before and after a segment that are drawn, so that the filter settles.
 const MARGIN: usize = 250;
 /// The standard deviation by which values are normalized, measured after the zero-phase filter. After the causal filter it is larger.
-const SPREAD: f32 = 0.18;
+const SPREAD: f32 = 0.14;
 
 pub(in super::super) const KIND: Kind = Kind {
     name: "iegm",
