@@ -141,6 +141,7 @@ fn options_that_do_not_go_together_are_refused() {
         "--sigma 0.1 --cell rram1",
         "--sigma 0.1 --fidelity array",
         "--noise uniform --after 1d",
+        "--sigma 0.1 --drift-compensation global",
         "--sweep 0.1 --calibration 4",
         "--cell rram1",
         "--hardware papers --sigma 0.1",

@@ -322,6 +322,25 @@ fn single_layers_and_slices_have_errors_alone() {
 }
 
 #[test]
+fn drift_compensation_gives_back_what_drift_took() {
+    let folder = tempfile::tempdir().unwrap();
+    // After a day, cells hold less, and the digital offset of isaac holds as much as before: every weight is shifted.
+    let cells = ["--hardware", "isaac", "--cell", "pcm-mushroom"];
+    let mean = |name: &str, others: &[&str]| {
+        let arguments = [cells.as_slice(), others].concat();
+        let document = evaluate(&folder.path().join(name), &arguments);
+        document["methods"][0]["population"]["mean"]
+            .as_f64()
+            .unwrap()
+    };
+    let drifted = mean("drifted", &["--after", "1d"]);
+    let compensated = ["--after", "1d", "--drift-compensation", "global"];
+    let compensated = mean("compensated", &compensated);
+    assert!(drifted < 0.2, "{drifted}");
+    assert!(compensated > drifted + 0.2, "{compensated} {drifted}");
+}
+
+#[test]
 fn what_cannot_be_is_refused_in_one_line() {
     for (arguments, part) in [
         (
@@ -343,6 +362,14 @@ fn what_cannot_be_is_refused_in_one_line() {
         (
             &["--hardware", "papers", "--after", "soon"],
             "`soon` is not a time",
+        ),
+        (
+            &["--hardware", "papers", "--drift-compensation", "global"],
+            "nothing has drifted",
+        ),
+        (
+            &["--hardware", "papers", "--drift-compensation", "local"],
+            "unknown variant `local`, expected one of `none`, `global`, `per-column`",
         ),
         (
             &["--hardware", "papers", "--fidelity", "full"],

@@ -6,8 +6,10 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use crossburn_hardware::WeightBits;
 use crossburn_hardware::deploy::{Fidelity, Operation};
-use crossburn_hardware::device::MemoryDevice;
+use crossburn_hardware::device::{DriftCompensation, MemoryDevice};
 use crossburn_hardware::units::Second;
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
 
 use super::super::digital::DigitalArgument;
 use super::super::noise::NoiseArguments;
@@ -41,9 +43,12 @@ pub(super) struct HardwareArguments {
     /// Training items to set the ranges of converters on, and those of inputs unless training has learned them
     #[arg(long, value_name = "N", default_value_t = CALIBRATION_ITEMS, requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) calibration: usize,
-    /// Time from programming to use, such as 1d
+    /// Time from programming to use, such as 1d. Drift is not compensated unless the hardware or --drift-compensation says so
     #[arg(long, value_name = "TIME", requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) after: Option<Second>,
+    /// Multiply currents by what drift took from them, measured on the chip: global (one factor for each array), per-column, or none
+    #[arg(long, value_name = "KIND", value_parser = drift_compensation, requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
+    pub(super) drift_compensation: Option<DriftCompensation>,
     /// Rescale the input channels of each layer with this exponent, from 0 to 1 (usually 0.5), so that a few large channels do not set
     /// the full scale of all (docs/hardware.md)
     #[arg(long, value_name = "A", requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
@@ -64,6 +69,14 @@ pub(super) enum ErrorsBy {
     Layer,
     /// The cells of one slice of one layer.
     Slice,
+}
+
+/// The drift compensation of this name, as hardware files write it.
+///
+/// # Errors
+/// Another name.
+fn drift_compensation(name: &str) -> Result<DriftCompensation, serde::de::value::Error> {
+    DriftCompensation::deserialize(name.into_deserializer())
 }
 
 /// The cells that the values of `--cell` name, one by one.
@@ -157,6 +170,7 @@ impl HardwareArguments {
         let described = hardware.config().operation;
         let operation = Operation {
             after: self.after.unwrap_or(described.after),
+            drift_compensation: (self.drift_compensation).unwrap_or(described.drift_compensation),
             rescale: self.rescale.or(described.rescale),
             ..described
         };

@@ -44,7 +44,7 @@ use crate::apps::study;
 ///
 /// Example: crossburn evaluate runs/digits --sigma 0.1 --kpp 1 --half-width 1 --race
 ///
-/// Example: crossburn evaluate runs/digits --hardware isaac --cell pcm-mushroom --after 1d --fidelity array --chips 100
+/// Example: crossburn evaluate runs/digits --hardware papers --cell pcm-mushroom --after 1d --drift-compensation global --chips 100
 ///
 /// Example: crossburn evaluate models/SmolLM2-135M --data text:book.txt --sigma 0.02 --chips 100
 ///
