@@ -314,10 +314,9 @@ fn the_program_reads_the_files_of_the_documents() {
         &tables("docs/recipes.md")[0],
         "train own.toml --print-config",
     );
-    read(
-        &tables("docs/study.md")[0],
-        "study edge-llm own.toml --print-config",
-    );
+    for study in tables("docs/study.md") {
+        read(&study, "study edge-llm own.toml --print-config");
+    }
     read(&tables("docs/hardware.md")[0], "devices own.toml");
     let spaces = tables("docs/search-designs.md");
     let mut space = spaces[0].clone();

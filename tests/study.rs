@@ -3,14 +3,16 @@
 
 mod command;
 
+use std::fmt::Write;
 use std::path::Path;
 
-use command::{bad, good, json, run};
-use serde_json::Value;
+use command::{bad, good, run};
+use crossburn::training::data::personal::{Example, ExampleKind, Profile};
+use serde_json::{Value, json};
 
 /// A document without its timing and what names the run.
 fn document(folder: &Path, arguments: &str) -> Value {
-    let mut document = json(&good(folder, arguments));
+    let mut document = command::json(&good(folder, arguments));
     for key in ["timing", "reproduce", "made_by"] {
         document[key].take();
     }
@@ -237,6 +239,56 @@ fn a_distilled_model_on_noisy_arrays_has_an_energy() {
         let message = bad(folder, &format!("{ask} {further}"));
         assert!(message.contains(part), "{further}: {message}");
     }
+}
+
+/// People, their questions and the model come from files that hold what the study would draw: the answers are the same.
+#[test]
+fn your_own_model_and_people_are_measured_like_those_that_come_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let tiny = include_str!("../configs/studies/tiny.toml");
+    let drawn = tiny.replace("tasks = [\"citation\", \"title\"]", "tasks = [\"title\"]");
+    std::fs::write(folder.join("drawn.toml"), &drawn).unwrap();
+    let drawn_cells = document(folder, "study edge-llm drawn.toml --out a --json")["cells"].take();
+
+    let write = |name: &str, of: &dyn Fn(&Profile) -> Vec<Example>| {
+        let mut lines = String::new();
+        // The third person is the one that learning rates would be chosen on.
+        for person in 0..3 {
+            let profile = Profile::draw(1, person, ExampleKind::Title, [8, 3]).unwrap();
+            for example in of(&profile) {
+                let (prompt, completion) = (example.prompt, example.completion);
+                let line =
+                    json!({"prompt": prompt, "completion": completion, "who": person.to_string()});
+                writeln!(lines, "{line}").unwrap();
+            }
+        }
+        std::fs::write(folder.join(name), lines).unwrap();
+    };
+    write("learn.jsonl", &|profile| profile.recent(8).to_vec());
+    write("asked.jsonl", &|profile| profile.questions().to_vec());
+    let own = drawn.replace(
+        "shipped = { family = \"shipped\" }",
+        "shipped = { family = \"file\", path = \"a/models/shipped\" }\n\n[texts]\ntitle = \"jsonl:learn.jsonl?profile=who&test=asked.jsonl\"",
+    );
+    std::fs::write(folder.join("own.toml"), &own).unwrap();
+    let found = document(folder, "study edge-llm own.toml --out b --json");
+    assert_eq!(found["cells"], drawn_cells);
+    assert!(found["models"][0]["digest"].is_string());
+
+    // Other texts in the same file are not taken for those of before.
+    write("asked.jsonl", &|profile| profile.recent(3).to_vec());
+    let message = bad(folder, "study edge-llm own.toml --out b --resume");
+    assert!(message.contains("people_read"), "{message}");
+    let more = own.replace("people = 2", "people = 3");
+    std::fs::write(folder.join("more.toml"), more).unwrap();
+    let message = bad(folder, "study edge-llm more.toml --out c");
+    assert!(
+        message.contains(
+            "people with 8 texts to learn from and 3 to ask, the study takes 4: 3 are measured"
+        ),
+        "{message}"
+    );
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod lanes;
 pub(crate) mod mapping;
 pub(crate) mod mri;
 pub(crate) mod normalize;
+mod passages;
 pub(crate) mod population;
 pub(crate) mod prompt_store;
 pub(crate) mod pruning;

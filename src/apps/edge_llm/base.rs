@@ -1,4 +1,4 @@
-//! The models of a study in all their compressed forms; some are trained, one comes with the program.
+//! The models of a study in all their compressed forms: one comes with the program, others are read or trained.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -15,8 +15,8 @@ use crossburn_models::initialize;
 use crossburn_noise::{matrix_weights, path_hash};
 use crossburn_training::data::personal::session;
 use crossburn_training::{
-    LanguageModelling, Learn, OptimizerConfig, Recipe, Run, Schedule, Selection, Sequence,
-    TaughtTexts, TrainingConfig, TrainingObserver, train, weights_digest,
+    BaseModel, LanguageModelling, Learn, OptimizerConfig, Recipe, Run, Schedule, Selection,
+    Sequence, TaughtTexts, TrainingConfig, TrainingObserver, train, weights_digest,
 };
 
 use super::compression::Compression;
@@ -25,6 +25,7 @@ use super::energy::token_joules;
 use super::study_file::{ModelFile, Sizes, StudyFile, VOCABULARY};
 use crate::apps::study::StudyObserver;
 use crate::apps::workplace::Workplace;
+use crate::memory::require_memory;
 use crate::report::RoundingErrors;
 
 /// The first sessions for validation and for calibration. They come after all sessions that models are trained on.
@@ -37,6 +38,40 @@ const COMPARED: [u8; 2] = [3, 4];
 const BATCH: usize = 16;
 /// Temperature at which a model learns from its teacher: 2, so that what the teacher finds unlikely counts.
 const TEMPERATURE: f64 = 2.0;
+
+/// The models of the user, by name: opened, but their weights are not read yet.
+#[derive(Debug)]
+pub(super) struct Given(BTreeMap<String, BaseModel>);
+
+impl Given {
+    /// Those that `conditions` name.
+    ///
+    /// # Errors
+    /// A model that cannot be read, or does not fit into memory.
+    pub(super) fn open(study: &StudyFile, conditions: &[Condition]) -> Result<Self> {
+        let mut models = BTreeMap::new();
+        for (name, file) in &study.models {
+            let is_used = conditions.iter().any(|condition| condition.model == *name);
+            let ModelFile::File(stored) = file else {
+                continue;
+            };
+            if is_used {
+                let model = BaseModel::open(&stored.path)?;
+                require_memory(&stored.path, model.held_bytes(None)?, || Ok(Vec::new()))?;
+                models.insert(name.clone(), model);
+            }
+        }
+        Ok(Self(models))
+    }
+
+    /// The checksum of each model's weights, by its name.
+    pub(super) fn checksums(&self) -> BTreeMap<&String, &str> {
+        let models = self.0.iter();
+        models
+            .map(|(name, model)| (name, model.weights()))
+            .collect()
+    }
+}
 
 /// A model in one compressed form, without autodiff.
 #[derive(Debug)]
@@ -51,22 +86,23 @@ pub(super) struct Base {
 /// All models of a study, in all compressed forms that it needs.
 #[derive(Debug)]
 pub(crate) struct Bases {
-    pub(super) tokenizer: Tokenizer,
+    /// The tokenizer of every model, by its name.
+    tokenizers: BTreeMap<String, Tokenizer>,
     pub(super) of: BTreeMap<(String, Compression), Base>,
-    /// Digests of the weights of the models that the study has trained, before compression, by name.
+    /// Digests of the weights of all models but that which comes with the program, before compression, by name.
     pub(super) digests: BTreeMap<String, String>,
     /// For each model, the errors that rounding causes in the outputs of its layers.
     pub(super) rounding: Vec<RoundingErrors>,
 }
 
 impl Bases {
-    /// The models that `conditions` name; `None` if it was stopped. Trained models are kept in the run folder.
+    /// The models that `conditions` name, some of which are `given`; `None` if it was stopped. Trained models are kept in the run folder.
     ///
     /// # Errors
-    /// If a training diverges or files cannot be written.
+    /// If a training diverges or files cannot be read or written.
     pub(super) fn new<O: StudyObserver>(
         study: &StudyFile,
-        conditions: &[Condition],
+        (conditions, given): (&[Condition], &Given),
         place: &Workplace<'_>,
         observer: &O,
     ) -> Result<Option<Self>> {
@@ -75,7 +111,6 @@ impl Bases {
         write_shipped_model(&shipped)?;
         let shipped = LanguageModel::open(&shipped)?;
         let tokenizer = shipped.tokenizer(VOCABULARY)?;
-        let calibration = calibration(study, &tokenizer, place.device)?;
         let maker = Maker {
             study,
             tokenizer: &tokenizer,
@@ -85,9 +120,10 @@ impl Bases {
         let mut wholes = BTreeMap::new();
         for name in with_teachers(study, &names) {
             let file = study.models.get(name).context("a model is missing")?;
-            let whole = match file.trained()? {
-                None => Some(shipped.decoder(place.device)?.module.valid()),
-                Some((config, sizes)) => {
+            let whole = match (file.trained()?, given.0.get(name)) {
+                (None, Some(model)) => Some(model.decoder(place.device, None)?.valid()),
+                (None, None) => Some(shipped.decoder(place.device)?.module.valid()),
+                (Some((config, sizes)), _) => {
                     let kept = folder.join(format!("{name}.safetensors"));
                     let teacher = file.teacher().and_then(|teacher| wholes.get(teacher));
                     maker.made((name, &kept), &config, (sizes, teacher), observer)?
@@ -99,12 +135,16 @@ impl Bases {
             wholes.insert(name, whole);
         }
         let (mut of, mut rounding) = (BTreeMap::new(), Vec::new());
-        let mut digests = BTreeMap::new();
+        let (mut digests, mut tokenizers) = (BTreeMap::new(), BTreeMap::new());
         for name in names {
             let whole = wholes.get(name).context("a model is missing")?;
-            if study.models.get(name).is_some_and(ModelFile::is_trained) {
+            let given = given.0.get(name);
+            if given.is_some() || study.models.get(name).is_some_and(ModelFile::is_trained) {
                 digests.insert(name.clone(), weights_digest(whole));
             }
+            let tokenizer = given.map_or(&tokenizer, BaseModel::tokenizer);
+            tokenizers.insert(name.clone(), tokenizer.clone());
+            let calibration = calibration(study, tokenizer, place.device)?;
             let of_model = conditions.iter().filter(|c| c.model == *name);
             let forms: BTreeSet<Compression> = of_model.map(|c| c.compression).collect();
             rounding.extend(compared(name, whole, &forms, &calibration)?);
@@ -121,11 +161,19 @@ impl Bases {
             }
         }
         Ok(Some(Self {
-            tokenizer,
+            tokenizers,
             of,
             digests,
             rounding,
         }))
+    }
+
+    /// The tokenizer of the model `name`.
+    ///
+    /// # Errors
+    /// A model that no condition names.
+    pub(super) fn tokenizer(&self, name: &str) -> Result<&Tokenizer> {
+        self.tokenizers.get(name).context("a model is missing")
     }
 }
 

@@ -18,6 +18,7 @@ use crossburn_training::{LanguageModelling, Sequence, TrainingError};
 use super::base::{Base, Bases};
 use super::cells::Measured;
 use super::conditions::Condition;
+use super::people::People;
 use super::study_file::{StudyFile, kind_of};
 
 /// What all cells of a study share.
@@ -25,6 +26,7 @@ use super::study_file::{StudyFile, kind_of};
 pub(super) struct Laboratory<'a> {
     pub(super) study: &'a StudyFile,
     pub(super) bases: &'a Bases,
+    pub(super) people: &'a People,
     /// The device, without autodiff.
     pub(super) device: &'a Device,
     pub(super) stop: &'a AtomicBool,
@@ -56,9 +58,7 @@ impl Laboratory<'_> {
     }
 
     pub(super) fn profile(&self, condition: &Condition, person: u64) -> Result<Profile> {
-        let sizes = [self.study.longest_history(), self.study.questions];
-        let kind = kind_of(&condition.task)?;
-        Ok(Profile::draw(self.study.seed, person, kind, sizes)?)
+        self.people.profile(self.study, &condition.task, person)
     }
 
     /// The chip of a person. It is the same under all conditions.
@@ -101,7 +101,7 @@ impl Laboratory<'_> {
             None => Ok(vec![Vec::new(); asked.len()]),
         };
         let texts = PersonalTexts {
-            tokenizer: &self.bases.tokenizer,
+            tokenizer: self.bases.tokenizer(&condition.model)?,
             positions: self.base(condition)?.decoder.config().max_positions,
         };
         let tokens = method.virtual_tokens();
@@ -160,7 +160,10 @@ impl Laboratory<'_> {
         let judge = Judge {
             metric: AnswerMetric::of(kind_of(&condition.task)?),
             decoder: &decoder,
-            writer: Writer::new(&self.bases.tokenizer, self.study.answer_tokens)?,
+            writer: Writer::new(
+                self.bases.tokenizer(&condition.model)?,
+                self.study.answer_tokens,
+            )?,
             questions: &given.questions,
             said: profile.questions(),
         };

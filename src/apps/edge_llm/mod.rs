@@ -2,14 +2,15 @@
 //! user's device.
 //!
 //! ```text
-//! STUDY.toml ─▶ StudyFile ─▶ Bases: models, trained, compressed ─┬─▶ cells: one person, one condition ─┬─▶ EdgeStudy, the document ─▶ recommend
-//!                                                                 ├─▶ costs: memory and time, measured ─┤
-//!                                                                 └─▶ energy of arrays, estimated ──────┘
+//! STUDY.toml ─▶ StudyFile ─┬─▶ People: drawn, or read from files ┐
+//!                          └─▶ Bases: models, read or trained ───┼─▶ cells: one person, one condition ─┬─▶ EdgeStudy, the document ─▶ recommend
+//!                                                                ├─▶ costs: memory and time, measured ─┤
+//!                                                                └─▶ energy of arrays, estimated ──────┘
 //! ```
 //!
 //! # Source
 //! Qin et al., "Empirical guidelines for deploying LLMs onto resource-constrained edge devices", ACM TODAES 30(5), 2025
-//! (arXiv 2406.03777). Models, people and texts are this project's, and small.
+//! (arXiv 2406.03777). Models, people and texts are this project's, and small, unless the study names files.
 
 mod base;
 mod cell;
@@ -21,6 +22,7 @@ mod costs;
 mod energy;
 mod law;
 mod merge;
+mod people;
 mod rates;
 mod recommend;
 mod study;

@@ -10,7 +10,7 @@ use super::conditions::Condition;
 use super::study_file::StudyFile;
 
 /// The first person for choosing rates. The numbers come after those of all measured people.
-const OTHER_PEOPLE: u64 = 1 << 30;
+pub(super) const OTHER_PEOPLE: u64 = 1 << 30;
 
 /// One rate, tried on one person.
 #[derive(Clone, Debug)]

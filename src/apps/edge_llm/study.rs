@@ -11,13 +11,14 @@ use crossburn_training::data::personal::ExampleKind;
 use crossburn_training::personalisation::{AnswerMetric, LearningMethod};
 use serde_json::{Value, json};
 
-use super::base::{Base, Bases};
+use super::base::{Base, Bases, Given};
 use super::cell::Laboratory;
 use super::cells::{CellStore, Measured};
 use super::claims::claims;
 use super::compression::Compression;
 use super::conditions::Condition;
 use super::costs::CostStore;
+use super::people::People;
 use super::rates::{chosen, rate_of, trials};
 use super::study_file::{ModelFile, StudyFile, kind_of};
 use crate::apps::lanes::in_lanes;
@@ -79,6 +80,15 @@ pub(crate) fn config(study: &StudyFile) -> Result<Value> {
     json(study)
 }
 
+/// The settings of `study`, with a digest of the people whom files describe: these may change although their name does not.
+fn settings(study: &StudyFile, people: &People) -> Result<Value> {
+    let mut settings = config(study)?;
+    if let Some(digest) = people.digest() {
+        settings["people_read"] = json!(digest);
+    }
+    Ok(settings)
+}
+
 /// Runs `study`; `None` if it was stopped. Finished cells are then kept.
 ///
 /// # Errors
@@ -89,39 +99,44 @@ pub(crate) fn run<O: StudyObserver>(
     observer: &O,
 ) -> Result<Option<EdgeStudy>> {
     let mut clock = Clock::new();
-    let mut of = config(study)?;
+    let conditions = study.conditions()?;
+    let (people, given) = (People::read(study)?, Given::open(study, &conditions)?);
+    let mut of = settings(study, &people)?;
     // A study may be resumed with more people or other grids, unless this moves a question into a history.
     for key in ["people", "grid", "device"] {
         of[key].take();
     }
     of["longest_history"] = json!(study.longest_history());
     of["rates"]["model"] = json!(study.grids.first().and_then(|grid| grid.models.first()));
+    if !given.checksums().is_empty() {
+        of["models_read"] = json!(given.checksums());
+    }
     let store = CellStore::open(place.work.out, of.clone(), place.work.resume)?;
     let costs = CostStore::open(place.work.out, of, place.work.resume)?;
-    let conditions = study.conditions()?;
     let bases = clock.time("models", || {
-        Bases::new(study, &conditions, &place.work, observer)
+        Bases::new(study, (&conditions, &given), &place.work, observer)
     })?;
-    match bases {
-        Some(bases) => measure(study, &bases, place, (store, costs), (conditions, clock)),
-        None => Ok(None),
-    }
+    let Some(bases) = bases else {
+        return Ok(None);
+    };
+    let laboratory = Laboratory {
+        study,
+        bases: &bases,
+        people: &people,
+        device: place.work.device,
+        stop: place.work.stop,
+    };
+    measure(laboratory, place, (store, costs), (conditions, clock))
 }
 
 /// Measures every cell that fits, and makes the document.
 fn measure(
-    study: &StudyFile,
-    bases: &Bases,
+    laboratory: Laboratory<'_>,
     place: &StudyPlace<'_>,
     (store, mut costs): (CellStore, CostStore),
     (conditions, mut clock): (Vec<Condition>, Clock),
 ) -> Result<Option<EdgeStudy>> {
-    let laboratory = Laboratory {
-        study,
-        bases,
-        device: place.work.device,
-        stop: place.work.stop,
-    };
+    let Laboratory { study, bases, .. } = laboratory;
     let stopped = || place.work.stop.load(Ordering::SeqCst);
     let Fitting { fitting, left_out } = fitting(&laboratory, conditions)?;
     let store = Mutex::new(store);
@@ -176,7 +191,7 @@ fn measure(
         version,
         commit,
         reproduce: String::new(),
-        config: config(study)?,
+        config: settings(study, laboratory.people)?,
         made_by: place.made_by.to_string(),
         people: place.extent.count(),
         part: place.extent.part(study),

@@ -1,7 +1,7 @@
 //! The file that describes a study.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
 use crossburn_hardware::deploy::Hardware;
@@ -10,6 +10,7 @@ use crossburn_models::decoder::{
     AttentionConfig, DecoderConfig, DecoderSizes, FeedForwardActivation, FeedForwardConfig,
     NormConfig, NormKind, Positions,
 };
+use crossburn_training::data::DataSource;
 use crossburn_training::data::personal::ExampleKind;
 use crossburn_training::personalisation::LearningMethod;
 use serde::{Deserialize, Serialize};
@@ -24,7 +25,7 @@ const STUDIES: [(&str, &str); 3] = [
     ("full", include_str!("../../../configs/studies/full.toml")),
 ];
 
-/// Size of the vocabulary of all models. They share the tokenizer of the model that comes with the program.
+/// Size of the vocabulary of the models that a study trains. They share the tokenizer of the model that comes with the program.
 pub(super) const VOCABULARY: usize = 512;
 /// Number of places of a model that the study trains.
 const CONTEXT: usize = 256;
@@ -53,6 +54,9 @@ pub(crate) struct StudyFile {
     pub(super) calibration: usize,
     pub(super) device: DeviceFile,
     pub(super) rates: RatesFile,
+    /// For a task the source of its people: passages with profiles. People of other tasks are drawn.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) texts: BTreeMap<String, DataSource>,
     /// Models, by name.
     pub(super) models: BTreeMap<String, ModelFile>,
     /// The measured conditions: all combinations of each grid.
@@ -92,6 +96,8 @@ pub(super) struct RatesFile {
 pub(super) enum ModelFile {
     /// The model that comes with the program.
     Shipped(Shipped),
+    /// A language model of the user.
+    File(Stored),
     /// RMS norms, rotary positions, gated SiLU layers.
     Gated(Sizes),
     /// Layer norms, learned positions, GELU layers.
@@ -102,6 +108,14 @@ pub(super) enum ModelFile {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Shipped {}
+
+/// A model of the user.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Stored {
+    /// A folder or a GGUF file.
+    pub(super) path: PathBuf,
+}
 
 /// A model that the study trains.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -168,17 +182,17 @@ impl ModelFile {
     /// The model that it is distilled from, if it is.
     pub(super) fn teacher(&self) -> Option<&String> {
         match self {
-            Self::Shipped(_) => None,
+            Self::Shipped(_) | Self::File(_) => None,
             Self::Gated(sizes) | Self::Plain(sizes) => sizes.teacher.as_ref(),
         }
     }
 
     /// Whether the study trains it.
     pub(super) fn is_trained(&self) -> bool {
-        !matches!(self, Self::Shipped(_))
+        matches!(self, Self::Gated(_) | Self::Plain(_))
     }
 
-    /// The configuration of a model that the study trains; `None` for the model that comes with the program.
+    /// The configuration of a model that the study trains; `None` for the others.
     ///
     /// # Errors
     /// If no decoder can have these sizes.
@@ -299,6 +313,9 @@ impl StudyFile {
         if self.grids.is_empty() {
             bail!("it has no [[grid]]: name models, tasks, methods and histories in one");
         }
+        for task in self.texts.keys() {
+            kind_of(task)?;
+        }
         for (name, model) in &self.models {
             if let Some(teacher) = model.teacher() {
                 match self.models.get(teacher) {
@@ -307,6 +324,9 @@ impl StudyFile {
                     ),
                     Some(other) if other.teacher().is_some() => bail!(
                         "the model `{name}` has the teacher `{teacher}`, which has a teacher itself: name a model without one"
+                    ),
+                    Some(ModelFile::File(_)) => bail!(
+                        "the model `{name}` has the teacher `{teacher}`, which is a file with a vocabulary of its own: name another model"
                     ),
                     Some(_) => {}
                 }

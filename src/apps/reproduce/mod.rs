@@ -14,7 +14,6 @@ mod lcda;
 mod mri;
 mod noise_study;
 mod nvcim_pt;
-mod passages;
 mod registry;
 mod rocr;
 mod setting;

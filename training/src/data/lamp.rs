@@ -41,6 +41,8 @@ enum View {
     Questions { history: usize },
     /// The texts of one user are learned, and the question to this user is the test.
     User(String),
+    /// The same of all users. The id of the question to a user is the name of the user's profile.
+    Users,
 }
 
 /// A question of the file.
@@ -288,6 +290,18 @@ impl Asked {
         Ok(asked(self.place(question), &prompt, gold))
     }
 
+    /// The texts of the user of one question: to learn from, what the user wrote; as the test, the question.
+    fn of_user(
+        &self,
+        found: &(Question, String),
+        part: Part,
+    ) -> Result<Vec<Passage>, TrainingError> {
+        match part {
+            Part::Train => self.written(&found.0),
+            Part::Test => Ok(vec![self.passage(found, 0)?]),
+        }
+    }
+
     /// What the user of `question` wrote: questions with answers if the history has answers, otherwise texts.
     fn written(&self, question: &Question) -> Result<Vec<Passage>, TrainingError> {
         let Some([marker, given, answer]) = self.task.answered() else {
@@ -356,27 +370,41 @@ pub(super) fn document<T: DeserializeOwned>(path: &Path) -> Result<T, TrainingEr
 
 impl Lamp {
     fn open(argument: &str) -> Result<Self, TrainingError> {
-        let mut file = TextFile::open_with(KIND.name, argument, &["history", "user"])?;
+        let mut file = TextFile::open_with(KIND.name, argument, &["history", "user", "users"])?;
         let options = &file.options;
         let history = options.number("history", "a whole number from 0 on", |_| true)?;
-        if options.get("user").is_some() && options.get("test_share").is_some() {
-            return Err(options.refuse(
-                "test_share has no meaning beside user, whose question is the test: leave it out"
-                    .to_string(),
-            ));
+        let (user, users) = (options.get("user"), options.get("users"));
+        if let Some(users) = users.filter(|users| *users != "all") {
+            return Err(options.refuse(format!(
+                "users={users}: use users=all, or user=ID for one of them"
+            )));
         }
-        let view = match (options.get("user"), history) {
+        let view = match (user, users) {
             (Some(_), Some(_)) => {
                 return Err(options.refuse(
-                    "history has no meaning beside user, whose history is learned: give one of the two"
-                        .to_string(),
+                    "user names one user and users=all takes all: give one of the two".to_string(),
                 ));
             }
             (Some(user), None) => View::User(user.to_string()),
-            (None, history) => View::Questions {
+            (None, Some(_)) => View::Users,
+            (None, None) => View::Questions {
                 history: history.unwrap_or(0),
             },
         };
+        if !matches!(view, View::Questions { .. }) {
+            if options.get("test_share").is_some() {
+                return Err(options.refuse(
+                    "test_share has no meaning beside user and users, whose questions are the test: leave it out"
+                        .to_string(),
+                ));
+            }
+            if history.is_some() {
+                return Err(options.refuse(
+                    "history has no meaning beside user and users, whose histories are learned: give one of them"
+                        .to_string(),
+                ));
+            }
+        }
         if file
             .options
             .path
@@ -426,17 +454,27 @@ impl Reader for Lamp {
                 let passages: Vec<Passage> = passages.collect::<Result<_, _>>()?;
                 self.file.part_of_passages(passages, part)?
             }
+            View::Users => {
+                let mut all = Vec::new();
+                for path in self.file.files() {
+                    let asked = Asked::read(&path)?;
+                    for found in &asked.questions {
+                        let of_user = asked.of_user(found, part)?.into_iter();
+                        all.extend(of_user.map(|passage| Passage {
+                            profile: Some(found.0.id.to_string()),
+                            ..passage
+                        }));
+                    }
+                }
+                all
+            }
             View::User(user) => {
                 for path in self.file.files() {
                     let asked = Asked::read(&path)?;
                     let of_user =
                         |(question, _): &&(Question, String)| question.id.to_string() == *user;
                     if let Some(found) = asked.questions.iter().find(of_user) {
-                        let passages = match part {
-                            Part::Train => asked.written(&found.0)?,
-                            Part::Test => vec![asked.passage(found, 0)?],
-                        };
-                        return Ok(Some(Corpus::Passages(passages)));
+                        return Ok(Some(Corpus::Passages(asked.of_user(found, part)?)));
                     }
                 }
                 return Err(self.file.options.refuse(format!(
@@ -584,6 +622,24 @@ mod tests {
                     );
                 }
             }
+
+            // All users at once: each as alone, with a profile.
+            let all = source(folder, "?users=all");
+            let [learned_of_all, asked_of_all] =
+                [all.training_corpus(1), all.test_corpus(1)].map(|part| passages(part.unwrap()));
+            assert_eq!((learned_of_all.len(), asked_of_all.len()), (51, 17));
+            let of_21 = |all: &[Passage]| -> Vec<Passage> {
+                let of_21 = all
+                    .iter()
+                    .filter(|one| one.profile.as_deref() == Some("21"));
+                let without = of_21.map(|one| Passage {
+                    profile: None,
+                    ..one.clone()
+                });
+                without.collect()
+            };
+            assert_eq!(of_21(&learned_of_all), learned);
+            assert_eq!(of_21(&asked_of_all), asked);
 
             // One file is split like other files with texts.
             let file = source(&folder.join("train_questions.json"), "?test_share=0.25");

@@ -6,7 +6,7 @@ use std::ops::Range;
 use anyhow::{Result, bail};
 use crossburn_training::data::{DataSource, Passage};
 
-use super::super::passages::{by_profile, passages};
+use crate::apps::passages::{by_profile, passages};
 
 /// Documents to learn from and documents that are searched: how many there must be, and how many are taken of more.
 #[derive(Clone, Copy, Debug)]

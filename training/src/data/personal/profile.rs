@@ -65,6 +65,22 @@ impl Profile {
         }
     }
 
+    /// A person who wrote `history`, the oldest example first, and asks `questions` afterwards. A question that was asked before is left out, and so are
+    /// examples of the history with the prompt of a question: they would give the answer away.
+    pub fn new(history: Vec<Example>, questions: Vec<Example>) -> Self {
+        let mut asked = BTreeSet::new();
+        let questions: Vec<Example> = questions
+            .into_iter()
+            .filter(|example| asked.insert(example.prompt.clone()))
+            .collect();
+        let others = history.into_iter();
+        let history = others.filter(|example| !asked.contains(&example.prompt));
+        Self {
+            history: history.collect(),
+            questions,
+        }
+    }
+
     /// The last `count` examples of the history, or all if there are fewer; the oldest comes first.
     pub fn recent(&self, count: usize) -> &[Example] {
         &self.history[self.history.len().saturating_sub(count)..]
@@ -102,6 +118,23 @@ mod tests {
             }
         }
         assert!(repeats > 0, "the rule was never needed");
+    }
+
+    #[test]
+    fn what_a_person_asks_is_not_in_the_history_and_asked_once() {
+        let example = |prompt: &str, answer: &str| Example {
+            kind: ExampleKind::Title,
+            prompt: prompt.to_string(),
+            completion: format!(" {answer}\n"),
+        };
+        let history = vec![example("a:", "1"), example("b:", "2"), example("c:", "3")];
+        let questions = vec![example("b:", "4"), example("d:", "5"), example("b:", "6")];
+        let profile = Profile::new(history, questions);
+        assert_eq!(profile.recent(9), [example("a:", "1"), example("c:", "3")]);
+        assert_eq!(
+            profile.questions(),
+            [example("b:", "4"), example("d:", "5")]
+        );
     }
 
     #[test]

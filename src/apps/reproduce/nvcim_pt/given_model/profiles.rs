@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use anyhow::{Result, bail};
 use crossburn_training::data::{DataSource, Passage};
 
-use super::super::super::passages::{by_profile, passages};
+use crate::apps::passages::{by_profile, passages};
 
 /// Profiles, each with a prompt of its own.
 const PROFILES: usize = 6;
