@@ -253,7 +253,6 @@ fn your_own_model_and_people_are_measured_like_those_that_come_along() {
 
     let write = |name: &str, of: &dyn Fn(&Profile) -> Vec<Example>| {
         let mut lines = String::new();
-        // The third person is the one that learning rates would be chosen on.
         for person in 0..3 {
             let profile = Profile::draw(1, person, ExampleKind::Title, [8, 3]).unwrap();
             for example in of(&profile) {
@@ -276,16 +275,22 @@ fn your_own_model_and_people_are_measured_like_those_that_come_along() {
     assert_eq!(found["cells"], drawn_cells);
     assert!(found["models"][0]["digest"].is_string());
 
-    // Other texts in the same file are not taken for those of before.
-    write("asked.jsonl", &|profile| profile.recent(3).to_vec());
+    // Other answers in the same file are not taken for those of before.
+    write("asked.jsonl", &|profile| {
+        let other = |one: &Example| Example {
+            completion: " other\n".to_string(),
+            ..one.clone()
+        };
+        profile.questions().iter().map(other).collect()
+    });
     let message = bad(folder, "study edge-llm own.toml --out b --resume");
-    assert!(message.contains("people_read"), "{message}");
-    let more = own.replace("people = 2", "people = 3");
+    assert!(message.contains("texts_checksums"), "{message}");
+    let more = own.replace("people = 2", "people = 4");
     std::fs::write(folder.join("more.toml"), more).unwrap();
     let message = bad(folder, "study edge-llm more.toml --out c");
     assert!(
         message.contains(
-            "people with 8 texts to learn from and 3 to ask, the study takes 4: 3 are measured"
+            "has 3 people with 8 texts to learn from and 3 to ask, the study takes 4: 4 are measured"
         ),
         "{message}"
     );

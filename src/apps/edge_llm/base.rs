@@ -44,7 +44,7 @@ const TEMPERATURE: f64 = 2.0;
 pub(super) struct Given(BTreeMap<String, BaseModel>);
 
 impl Given {
-    /// Those that `conditions` name.
+    /// All of `study`. Those that `conditions` name must fit into memory.
     ///
     /// # Errors
     /// A model that cannot be read, or does not fit into memory.
@@ -55,11 +55,11 @@ impl Given {
             let ModelFile::File(stored) = file else {
                 continue;
             };
+            let model = BaseModel::open(&stored.path)?;
             if is_used {
-                let model = BaseModel::open(&stored.path)?;
                 require_memory(&stored.path, model.held_bytes(None)?, || Ok(Vec::new()))?;
-                models.insert(name.clone(), model);
             }
+            models.insert(name.clone(), model);
         }
         Ok(Self(models))
     }
@@ -89,7 +89,7 @@ pub(crate) struct Bases {
     /// The tokenizer of every model, by its name.
     tokenizers: BTreeMap<String, Tokenizer>,
     pub(super) of: BTreeMap<(String, Compression), Base>,
-    /// Digests of the weights of all models but that which comes with the program, before compression, by name.
+    /// Digests of the weights of all models except the one that comes with the program, before compression, by name.
     pub(super) digests: BTreeMap<String, String>,
     /// For each model, the errors that rounding causes in the outputs of its layers.
     pub(super) rounding: Vec<RoundingErrors>,
@@ -144,9 +144,15 @@ impl Bases {
             }
             let tokenizer = given.map_or(&tokenizer, BaseModel::tokenizer);
             tokenizers.insert(name.clone(), tokenizer.clone());
-            let calibration = calibration(study, tokenizer, place.device)?;
+            let places = whole.config().max_positions;
+            let calibration = calibration(study, (tokenizer, places), place.device)?;
             let of_model = conditions.iter().filter(|c| c.model == *name);
-            let forms: BTreeSet<Compression> = of_model.map(|c| c.compression).collect();
+            let mut forms: BTreeSet<Compression> = of_model.map(|c| c.compression).collect();
+            // Learning rates are tried out on the first model in full precision.
+            let first = study.grids.first().and_then(|grid| grid.models.first());
+            if study.tries_rates() && first == Some(name) {
+                forms.insert(Compression::None);
+            }
             rounding.extend(compared(name, whole, &forms, &calibration)?);
             for form in forms {
                 let decoder = form
@@ -274,17 +280,17 @@ impl Maker<'_> {
     }
 }
 
-/// Sessions of other people as one batch, cut to the length of the shortest.
+/// Sessions of other people as one batch, cut to the length of the shortest and to the places of the model.
 fn calibration(
     study: &StudyFile,
-    tokenizer: &Tokenizer,
+    (tokenizer, places): (&Tokenizer, usize),
     device: &Device,
 ) -> Result<Tensor<2, Int>> {
     let of = |number| anyhow::Ok(tokenizer.encode(&session(study.seed, number), false)?);
     let first = OTHER_SESSIONS[1];
     let all = first..first + study.calibration as u64;
     let all: Vec<Vec<u32>> = all.map(of).collect::<Result<_>>()?;
-    let shortest = all.iter().map(Vec::len).min().unwrap_or(0);
+    let shortest = all.iter().map(Vec::len).min().unwrap_or(0).min(places);
     let tokens = all.iter().flat_map(|tokens| &tokens[..shortest]);
     let tokens: Vec<i64> = tokens.map(|token| i64::from(*token)).collect();
     let data = TensorData::new(tokens, [all.len(), shortest]);

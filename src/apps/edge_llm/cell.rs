@@ -123,13 +123,36 @@ impl Laboratory<'_> {
         Ok(Given { questions, lessons })
     }
 
-    /// What the cell of `condition` needs from a device, computed from the texts of the first person.
+    /// The texts of the person whose texts are longest, and who that is: needs are predicted and measured from these.
+    ///
+    /// # Errors
+    /// Texts of any person that the model does not take.
+    pub(super) fn longest_given(&self, condition: &Condition) -> Result<(Given, u64)> {
+        let mut found: Option<(usize, Given, u64)> = None;
+        for person in self.people.predicted(self.study, &condition.task) {
+            let profile = self.profile(condition, person)?;
+            let given = self
+                .given(condition, &profile, person)
+                .with_context(|| format!("{condition}, person {person}"))?;
+            let [learned, _, asked] = given.longest();
+            if found
+                .as_ref()
+                .is_none_or(|(most, _, _)| learned + asked > *most)
+            {
+                found = Some((learned + asked, given, person));
+            }
+        }
+        let (_, given, person) = found.context("the study has no people")?;
+        Ok((given, person))
+    }
+
+    /// What the cell of `condition` needs from a device, computed from the texts of the person whose texts are longest.
     ///
     /// # Errors
     /// Texts that a model does not take.
     pub(super) fn demand(&self, condition: &Condition) -> Result<Demand<'_>> {
         let base = self.base(condition)?;
-        let given = self.given(condition, &self.profile(condition, 0)?, 0)?;
+        let (given, _) = self.longest_given(condition)?;
         let [tokens, predicted, asked] = given.longest();
         let virtual_tokens = condition.method.virtual_tokens();
         Ok(Demand {

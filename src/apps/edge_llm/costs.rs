@@ -25,7 +25,7 @@ use crate::apps::kept_file::{KeptFile, Work};
 use crate::apps::workplace::JobObserver;
 use crate::report::{StudyCost, median};
 
-/// The person whose texts are measured, whose texts the predictions are made from as well.
+/// The person whose adapter and draws are measured.
 const PERSON: u64 = 0;
 /// Steps of learning. The first is not timed: it also makes the moments of the optimizer.
 const STEPS: u64 = 4;
@@ -105,8 +105,8 @@ impl Laboratory<'_> {
         rate: Option<f64>,
     ) -> Result<Option<StudyCost>> {
         let weights = self.base(condition)?.bytes;
-        let decoder = self.decoder(condition, PERSON)?;
-        let given = self.given(condition, &self.profile(condition, PERSON)?, PERSON)?;
+        let (given, person) = self.longest_given(condition)?;
+        let decoder = self.decoder(condition, person)?;
         let uncounted = "this program does not count its memory";
         let (mut learning_bytes, mut step_seconds) = (None, None);
         if let Some(rate) = rate {

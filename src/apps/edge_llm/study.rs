@@ -80,11 +80,11 @@ pub(crate) fn config(study: &StudyFile) -> Result<Value> {
     json(study)
 }
 
-/// The settings of `study`, with a digest of the people whom files describe: these may change although their name does not.
+/// The settings of `study`, with digests of the texts that were read: a file may change and keep its name.
 fn settings(study: &StudyFile, people: &People) -> Result<Value> {
     let mut settings = config(study)?;
-    if let Some(digest) = people.digest() {
-        settings["people_read"] = json!(digest);
+    if !study.texts.is_empty() {
+        settings["texts_checksums"] = json!(people.checksums());
     }
     Ok(settings)
 }
@@ -100,7 +100,10 @@ pub(crate) fn run<O: StudyObserver>(
 ) -> Result<Option<EdgeStudy>> {
     let mut clock = Clock::new();
     let conditions = study.conditions()?;
-    let (people, given) = (People::read(study)?, Given::open(study, &conditions)?);
+    let (people, given) = (
+        People::read(study, &conditions)?,
+        Given::open(study, &conditions)?,
+    );
     let mut of = settings(study, &people)?;
     // A study may be resumed with more people or other grids, unless this moves a question into a history.
     for key in ["people", "grid", "device"] {
@@ -109,7 +112,7 @@ pub(crate) fn run<O: StudyObserver>(
     of["longest_history"] = json!(study.longest_history());
     of["rates"]["model"] = json!(study.grids.first().and_then(|grid| grid.models.first()));
     if !given.checksums().is_empty() {
-        of["models_read"] = json!(given.checksums());
+        of["models_checksums"] = json!(given.checksums());
     }
     let store = CellStore::open(place.work.out, of.clone(), place.work.resume)?;
     let costs = CostStore::open(place.work.out, of, place.work.resume)?;

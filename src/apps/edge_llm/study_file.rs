@@ -54,7 +54,7 @@ pub(crate) struct StudyFile {
     pub(super) calibration: usize,
     pub(super) device: DeviceFile,
     pub(super) rates: RatesFile,
-    /// For a task the source of its people: passages with profiles. People of other tasks are drawn.
+    /// For each task, the source of its people's texts. People of the other tasks are drawn.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) texts: BTreeMap<String, DataSource>,
     /// Models, by name.
@@ -313,8 +313,11 @@ impl StudyFile {
         if self.grids.is_empty() {
             bail!("it has no [[grid]]: name models, tasks, methods and histories in one");
         }
+        let mut texts = BTreeMap::new();
         for task in self.texts.keys() {
-            kind_of(task)?;
+            if let Some(other) = texts.insert(kind_of(task)?.name(), task) {
+                bail!("[texts] names one task twice, as `{other}` and `{task}`: leave one out");
+            }
         }
         for (name, model) in &self.models {
             if let Some(teacher) = model.teacher() {
@@ -393,6 +396,13 @@ impl StudyFile {
             }
         }
         Ok(())
+    }
+
+    /// Whether a method has several learning rates, of which one is to be chosen.
+    pub(super) fn tries_rates(&self) -> bool {
+        let methods = self.grids.iter().flat_map(|grid| &grid.methods);
+        let mut rates = methods.filter_map(|method| self.rates.of.get(method));
+        rates.any(|rates| rates.len() > 1)
     }
 
     /// The longest history of all grids. No question may be in it.

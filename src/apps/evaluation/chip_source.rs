@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use crossburn_hardware::deploy::{Fidelity, Hardware};
+use crossburn_hardware::device::DriftCompensation;
 use crossburn_noise::Variation;
 use serde_json::{Value, json};
 
@@ -85,8 +86,17 @@ impl ChipSource {
             Self::Variation(variation) => study::json(variation),
             Self::Hardware(on) => {
                 let target = on.targets.first();
-                let after = target.map(|target| target.hardware.config().operation.after);
-                Ok(json!({ "kind": on.name, "fidelity": on.fidelity, "after": after }))
+                let operation = target.map(|target| target.hardware.config().operation);
+                let after = operation.map(|operation| operation.after);
+                let mut summary =
+                    json!({ "kind": on.name, "fidelity": on.fidelity, "after": after });
+                let compensation = operation.map(|operation| operation.drift_compensation);
+                if let Some(compensation) =
+                    compensation.filter(|kind| *kind != DriftCompensation::None)
+                {
+                    summary["drift_compensation"] = json!(compensation);
+                }
+                Ok(summary)
             }
         }
     }

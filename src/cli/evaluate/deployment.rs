@@ -46,7 +46,8 @@ pub(super) struct HardwareArguments {
     /// Time from programming to use, such as 1d. Drift is not compensated unless the hardware or --drift-compensation says so
     #[arg(long, value_name = "TIME", requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) after: Option<Second>,
-    /// Multiply currents by what drift took from them, measured on the chip: global (one factor for each array), per-column, or none
+    /// Scale currents back to what they were before drift, by factors that are measured on the chip: global (one for each array),
+    /// per-column (one for each output line), or none [default: that of the hardware]
     #[arg(long, value_name = "KIND", value_parser = drift_compensation, requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) drift_compensation: Option<DriftCompensation>,
     /// Rescale the input channels of each layer with this exponent, from 0 to 1 (usually 0.5), so that a few large channels do not set
@@ -174,6 +175,13 @@ impl HardwareArguments {
             rescale: self.rescale.or(described.rescale),
             ..described
         };
+        if self
+            .drift_compensation
+            .is_some_and(|kind| kind != DriftCompensation::None)
+            && operation.after == Second::default()
+        {
+            bail!("--drift-compensation without a time: nothing has drifted; hint: add --after 1d");
+        }
         let operation = Some(operation).filter(|operation| *operation != described);
         let cells = cells(&self.cell)?;
         let devices = cells.iter().map(|cell| open_device(cell));

@@ -92,7 +92,7 @@ pub struct StudyModel {
     /// The model that it was distilled from; none if it learned from texts alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher: Option<String>,
-    /// A digest of its weights as the study trained them, before compression; none for a model that the study did not train.
+    /// A digest of its weights before compression; none for the model that comes with the program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
 }

@@ -5,7 +5,7 @@
 //! `LaMP/prompts/prompts.py`. Three things differ from the benchmark: the last entries of a profile are taken, not the most similar ones; no
 //! entry is cut; and a line `answer:` follows the question, for models that continue a text.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -400,7 +400,7 @@ impl Lamp {
             }
             if history.is_some() {
                 return Err(options.refuse(
-                    "history has no meaning beside user and users, whose histories are learned: give one of them"
+                    "history has no meaning beside user and users, whose whole histories are learned: leave it out"
                         .to_string(),
                 ));
             }
@@ -455,10 +455,12 @@ impl Reader for Lamp {
                 self.file.part_of_passages(passages, part)?
             }
             View::Users => {
-                let mut all = Vec::new();
+                // A user of both files is the one of the first, as in `user=ID`.
+                let (mut all, mut known) = (Vec::new(), BTreeSet::new());
                 for path in self.file.files() {
                     let asked = Asked::read(&path)?;
-                    for found in &asked.questions {
+                    let is_new = |found: &&(Question, String)| known.insert(found.0.id.to_string());
+                    for found in asked.questions.iter().filter(is_new) {
                         let of_user = asked.of_user(found, part)?.into_iter();
                         all.extend(of_user.map(|passage| Passage {
                             profile: Some(found.0.id.to_string()),

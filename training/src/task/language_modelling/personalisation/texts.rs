@@ -39,13 +39,14 @@ impl PersonalTexts<'_> {
                 return Ok([opening, text].concat());
             }
         }
+        let begin: String = example.prompt.chars().take(60).collect();
         Err(TrainingError::data(
-            format!("the question `{}`", example.prompt),
+            format!("the question `{begin}`"),
             format!(
                 "with {further} places for what follows it is longer than the {} places of the model",
                 self.positions
             ),
-            "take a model with a longer context",
+            "leave this text out, or take a model with a longer context",
         ))
     }
 
