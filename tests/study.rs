@@ -241,6 +241,20 @@ fn a_distilled_model_on_noisy_arrays_has_an_energy() {
     }
 }
 
+/// The cells of a document without what is predicted of them: in a file, needs are predicted from the person whose texts are longest.
+fn answers(document: &Value) -> Vec<Value> {
+    let mut cells = document["cells"].as_array().unwrap().clone();
+    for cell in &mut cells {
+        for key in ["learning_bytes", "answering_bytes", "answer_operations"] {
+            assert!(cell[key].take().is_number(), "{key}");
+        }
+        for point in cell["points"].as_array_mut().unwrap() {
+            point["operations"].take();
+        }
+    }
+    cells
+}
+
 /// People, their questions and the model come from files that hold what the study would draw: the answers are the same.
 #[test]
 fn your_own_model_and_people_are_measured_like_those_that_come_along() {
@@ -249,7 +263,7 @@ fn your_own_model_and_people_are_measured_like_those_that_come_along() {
     let tiny = include_str!("../configs/studies/tiny.toml");
     let drawn = tiny.replace("tasks = [\"citation\", \"title\"]", "tasks = [\"title\"]");
     std::fs::write(folder.join("drawn.toml"), &drawn).unwrap();
-    let drawn_cells = document(folder, "study edge-llm drawn.toml --out a --json")["cells"].take();
+    let drawn_study = document(folder, "study edge-llm drawn.toml --out a --json");
 
     let write = |name: &str, of: &dyn Fn(&Profile) -> Vec<Example>| {
         let mut lines = String::new();
@@ -272,7 +286,7 @@ fn your_own_model_and_people_are_measured_like_those_that_come_along() {
     );
     std::fs::write(folder.join("own.toml"), &own).unwrap();
     let found = document(folder, "study edge-llm own.toml --out b --json");
-    assert_eq!(found["cells"], drawn_cells);
+    assert_eq!(answers(&found), answers(&drawn_study));
     assert!(found["models"][0]["digest"].is_string());
 
     // Other answers in the same file are not taken for those of before.

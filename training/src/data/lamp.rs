@@ -806,7 +806,16 @@ mod tests {
                 "a?history=x",
                 "history=x is not allowed: use a whole number",
             ),
-            ("a?history=1&user=2", "give one of the two"),
+            (
+                "a?history=1&user=2",
+                "history has no meaning beside user and users",
+            ),
+            (
+                "a?history=1&users=all",
+                "history has no meaning beside user and users",
+            ),
+            ("a?user=2&users=all", "give one of the two"),
+            ("a?users=some", "users=some: use users=all, or user=ID"),
             (
                 "a?test_share=0.2&user=2",
                 "test_share has no meaning beside user",
