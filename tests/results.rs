@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 /// The largest document, in bytes.
-const LARGEST: usize = 150_000;
+const LARGEST: usize = 300_000;
 const OPEN: &str = "<!-- quotes";
 const CLOSE: &str = "-->";
 

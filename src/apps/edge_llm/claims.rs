@@ -1,10 +1,12 @@
 //! The claims of the guidelines, A1 to A6, measured on the cells of a study.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, bail};
 use crossburn_noise::spearman;
 
 use crate::apps::reproduce::claim::Expected;
-use crate::report::{Claim, EdgeStudy, StudyCell, interval, interval_of, mean};
+use crate::report::{Claim, EdgeStudy, StudyCell, StudyTask, interval, interval_of, mean};
 
 /// Longest history that counts as short.
 const SHORT: u64 = 32;
@@ -144,33 +146,38 @@ fn plain<'a>(
     cells.find(|cell| cell.task == task && cell.method == method && cell.history == history)
 }
 
-/// The gain of `method` over the unchanged model, for all tasks that have both; `None` if no task has.
-fn gains(study: &EdgeStudy, method: &str, history: u64) -> Option<People> {
-    let gain = |task: &crate::report::StudyTask| {
-        let with = plain(study, &task.name, method, history)?;
-        let without = plain(study, &task.name, "none", 0)?;
-        Some(less(with.last(), without.last()))
-    };
-    let all: Vec<People> = study.tasks.iter().filter_map(gain).collect();
-    mean_of(&all)
+/// The lengths of history with which LoRA is measured on the main model, from the shortest.
+fn histories(study: &EdgeStudy) -> Vec<u64> {
+    let cells = study.plain(study.main_model());
+    let lora = cells.filter(|cell| cell.method == "lora");
+    lora.map(|cell| cell.history)
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect()
+}
+
+/// The gain of `method` over the unchanged model in one task; `None` if the study lacks one of them.
+fn gain(study: &EdgeStudy, task: &str, method: &str, history: u64) -> Option<People> {
+    let with = plain(study, task, method, history)?;
+    let without = plain(study, task, "none", 0)?;
+    Some(less(with.last(), without.last()))
 }
 
 /// A1. The smaller of two numbers: how far LoRA is ahead where it is furthest ahead, and how far it is behind where it is furthest behind. Above 0, each wins
-/// somewhere.
+/// somewhere. The history is the longest one with which two tasks have both methods.
 fn crossover(study: &EdgeStudy) -> Result<Option<Claim>> {
-    let Some(history) = study.histories().into_iter().max() else {
-        return Ok(None);
+    let with = |history: u64| -> Vec<People> {
+        let tasks = study.tasks.iter();
+        tasks
+            .filter_map(|task| {
+                let lora = plain(study, &task.name, "lora", history)?;
+                let rag = plain(study, &task.name, "rag", history)?;
+                Some(less(lora.last(), rag.last()))
+            })
+            .collect()
     };
-    let ahead: Vec<People> = study
-        .tasks
-        .iter()
-        .filter_map(|task| {
-            let lora = plain(study, &task.name, "lora", history)?;
-            let rag = plain(study, &task.name, "rag", history)?;
-            Some(less(lora.last(), rag.last()))
-        })
-        .collect();
-    let (Some(first), true) = (ahead.first(), ahead.len() > 1) else {
+    let longest_first = histories(study).into_iter().rev().map(with);
+    let Some(ahead) = longest_first.into_iter().find(|ahead| ahead.len() > 1) else {
         return Ok(None);
     };
     let statistic = |sample: &[usize]| {
@@ -184,7 +191,7 @@ fn crossover(study: &EdgeStudy) -> Result<Option<Claim>> {
         "hundredths that each wins by where it wins most, the smaller of both",
         (Expected::ABOVE_ZERO, "above 0: both win somewhere"),
         ahead.iter().map(|people| 100.0 * mean(people)).collect(),
-        first.len(),
+        study.people as usize,
         &statistic,
     )
 }
@@ -282,13 +289,19 @@ fn compressed(study: &EdgeStudy) -> Result<Option<Claim>> {
     )
 }
 
-/// A3 with the same memory: a compressed model that needs no more memory for answering than a smaller model in full precision. Distilled
-/// models are left out: the paper compares with models that learned from texts alone.
+/// A3 with the same memory: a compressed model that needs no more memory for answering than a model of fewer weights in full precision.
+/// Distilled models are left out: the paper compares with models that learned from texts alone.
 fn equal_memory(study: &EdgeStudy) -> Result<Option<Claim>> {
     let own = |cell: &&StudyCell| !study.is_distilled(&cell.model);
+    let parameters = |name: &str| {
+        let mut forms = study.models.iter();
+        forms
+            .find(|form| form.name == name)
+            .map(|form| form.parameters)
+    };
     let pairs = tuned(study, "gptq-4").filter(own).flat_map(|small| {
         let others = tuned(study, "fp32").filter(own).filter(move |whole| {
-            whole.model != small.model
+            parameters(&whole.model) < parameters(&small.model)
                 && same_question(whole, small)
                 && small.answering_bytes <= whole.answering_bytes
         });
@@ -304,26 +317,38 @@ fn equal_memory(study: &EdgeStudy) -> Result<Option<Claim>> {
 
 /// A4 for a user with few texts.
 fn cold_start(study: &EdgeStudy) -> Result<Option<Claim>> {
-    let (Some(rag), Some(lora)) = (gains(study, "rag", COLD), gains(study, "lora", COLD)) else {
+    let ahead: Vec<People> = study
+        .tasks
+        .iter()
+        .filter_map(|task| {
+            let rag = gain(study, &task.name, "rag", COLD)?;
+            let lora = gain(study, &task.name, "lora", COLD)?;
+            Some(less(&rag, &lora))
+        })
+        .collect();
+    let Some(people) = mean_of(&ahead) else {
         return Ok(None);
     };
     of_mean(
         "hundredths, mean over tasks",
         (Expected::ABOVE_ZERO, "above 0"),
-        less(&rag, &lora)
-            .iter()
-            .map(|ahead| 100.0 * ahead)
-            .collect(),
+        people.iter().map(|ahead| 100.0 * ahead).collect(),
     )
 }
 
-/// A4 for growing histories.
+/// A4 for growing histories. Every mean is over the same tasks: those that are measured with each history.
 fn rising_gain(study: &EdgeStudy) -> Result<Option<Claim>> {
-    let gains: Vec<People> = study
-        .histories()
-        .into_iter()
-        .filter_map(|history| gains(study, "lora", history))
-        .collect();
+    let histories = histories(study);
+    let of_task = |task: &StudyTask| -> Option<Vec<People>> {
+        let of = |history: &u64| gain(study, &task.name, "lora", *history);
+        histories.iter().map(of).collect()
+    };
+    let tasks: Vec<Vec<People>> = study.tasks.iter().filter_map(of_task).collect();
+    let with = |place: usize| -> Option<People> {
+        let all: Vec<People> = tasks.iter().map(|gains| gains[place].clone()).collect();
+        mean_of(&all)
+    };
+    let gains: Vec<People> = (0..histories.len()).filter_map(with).collect();
     // Two numbers are always in some order, so at least three are needed.
     let (Some(first), true) = (gains.first(), gains.len() > 2) else {
         return Ok(None);
@@ -395,7 +420,7 @@ fn rounding(study: &EdgeStudy, bits: u8) -> Result<Option<Claim>> {
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
-    use crate::report::{Verdict, example};
+    use crate::report::{StudyModel, Verdict, example};
 
     #[test]
     fn ranks_are_correlated_as_by_hand() {
@@ -426,6 +451,44 @@ mod tests {
     }
 
     #[test]
+    fn gains_of_growing_histories_are_means_over_the_same_tasks() {
+        let mut study = example::edge_study();
+        let of = |task: &str| {
+            let is_lora = |cell: &&StudyCell| cell.task == task && cell.method == "lora";
+            study.cells.iter().find(is_lora).unwrap().clone()
+        };
+        let [citation, title] = ["citation", "title"].map(of);
+        let with = |cell: &StudyCell, history: u64, quality: f64| {
+            let mut cell = StudyCell {
+                history,
+                ..cell.clone()
+            };
+            for point in &mut cell.points {
+                point.quality = vec![quality; 2];
+            }
+            cell
+        };
+        // Citation falls from 0.6 to 0.5 and 0.45. Titles have no longest history; with them, the means would be 0.3, -0.2 and 0.05 more than at first.
+        let longer = [
+            with(&citation, 32, 0.5),
+            with(&citation, 128, 0.45),
+            with(&title, 32, -0.3),
+        ];
+        study.cells.extend(longer);
+        let rising = rising_gain(&study).unwrap().unwrap();
+        assert_eq!(rising.mean, -1.0, "{rising:?}");
+        // A history that only another model has changes nothing.
+        study.cells.push(StudyCell {
+            model: "large".into(),
+            ..with(&citation, 512, 0.9)
+        });
+        assert_eq!(rising_gain(&study).unwrap().unwrap().mean, -1.0);
+        // Two tasks have both methods with a history of 8 alone.
+        let crossover = crossover(&study).unwrap().unwrap();
+        assert!((crossover.mean - 20.0).abs() < 1e-9, "{crossover:?}");
+    }
+
+    #[test]
     fn a_distilled_model_is_no_smaller_model_to_compare_with() {
         let mut study = example::edge_study();
         let name =
@@ -444,7 +507,16 @@ mod tests {
             })
             .collect();
         study.cells.extend(compressed);
+        let of_size = |parameters| StudyModel {
+            name: "large".into(),
+            parameters,
+            ..example::edge_study().models[0].clone()
+        };
+        study.models.push(of_size(1_000));
         assert!(is_measured(&study));
+        study.models[1] = of_size(100);
+        assert!(!is_measured(&study), "the other model is the larger one");
+        study.models[1] = of_size(1_000);
         study.models[0].teacher = Some("large".into());
         assert!(!is_measured(&study));
     }

@@ -130,10 +130,13 @@ impl Found {
         if self.people.len() as u64 >= needed {
             return Ok(());
         }
-        let left_out = match self.left_out {
+        let mut left_out = match self.left_out {
             0 => String::new(),
             count => format!("; {count} texts have no question or no answer, and do not count"),
         };
+        if let Some(lines) = source.left_out() {
+            left_out += &format!("; {lines}");
+        }
         bail!(
             "{source} has {} people with {} texts to learn from and {} to ask, the study takes {needed}: {} are measured, and learning rates are chosen on {others}{left_out}; hint: name the key of people, as in jsonl:FILE?prompt=short_description&completion=headline&least=1&profile=authors&test_share=0.2, or take fewer people, questions or shorter histories",
             self.people.len(),
@@ -235,6 +238,15 @@ mod tests {
             message.contains("has 3 people with 8 texts to learn from and 3 to ask, the study takes 4: 3 are measured, and learning rates are chosen on 1"),
             "{message}"
         );
+        // Lines that the source leaves out are named, such as those whose completion repeats one.
+        let sparse = format!("jsonl:{learn}?profile=who&least=1&test={test}");
+        study.texts = [("titling".to_string(), sparse.parse().unwrap())].into();
+        let message = People::read(&study, &conditions).unwrap_err().to_string();
+        assert!(
+            message.contains("15 of 16 lines were left out: their completion is short, or that of an earlier line"),
+            "{message}"
+        );
+        study.texts = [("titling".to_string(), source.parse().unwrap())].into();
         // A task that no condition has needs no people.
         let text = study.texts.remove("titling").unwrap();
         study.texts.insert("tag".to_string(), text.clone());
