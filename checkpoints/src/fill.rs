@@ -446,7 +446,7 @@ impl Filler<'_> {
                 (self.plan.encoded(found, shape, format, lines)?, lines)
             }
         };
-        Ok(matrix.map(|matrix| (matrix, lines)))
+        Ok(matrix.map(|matrix| (matrix.interleaved(), lines)))
     }
 
     /// The values of the parameter as 32-bit numbers, which are finite.

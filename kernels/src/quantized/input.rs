@@ -21,6 +21,8 @@ pub(super) struct InputGroup {
     pub(super) quants: [i8; 32],
     /// `d`; NaN if an input is not finite.
     pub(super) scale: f32,
+    /// `Σ q_i`.
+    pub(super) total: i32,
     /// `d Σ q_i`.
     pub(super) sum: f32,
 }
@@ -40,11 +42,21 @@ struct Quantize<'a> {
 impl WithSimd for Quantize<'_> {
     type Output = Vec<InputGroup>;
 
-    /// Plain loops that the compiler vectorizes. The results are the same with any vectors.
+    /// Plain loops that the compiler vectorizes; an iterator that is collected would not be. The results are the same with any vectors.
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> Vec<InputGroup> {
-        let groups = self.values.as_chunks::<32>().0.iter();
-        groups.map(quantized).collect()
+        let values = self.values.as_chunks::<32>().0;
+        let empty = InputGroup {
+            quants: [0; 32],
+            scale: 0.0,
+            total: 0,
+            sum: 0.0,
+        };
+        let mut groups = vec![empty; values.len()];
+        for (group, values) in groups.iter_mut().zip(values) {
+            *group = quantized(values);
+        }
+        groups
     }
 }
 
@@ -65,11 +77,12 @@ fn quantized(values: &[f32; 32]) -> InputGroup {
         true => largest / 127.0,
         false => f32::NAN,
     };
-    let sum: i32 = quants.iter().map(|quant| i32::from(*quant)).sum();
+    let total: i32 = quants.iter().map(|quant| i32::from(*quant)).sum();
     InputGroup {
         quants,
         scale,
-        sum: scale * sum as f32,
+        total,
+        sum: scale * total as f32,
     }
 }
 
@@ -95,6 +108,7 @@ mod tests {
                     assert!(error <= f64::from(group.scale) * (0.5 + 1e-4), "{value}");
                     sum += i32::from(*quant);
                 }
+                assert_eq!(group.total, sum);
                 assert_eq!(group.sum, group.scale * sum as f32);
             }
         }

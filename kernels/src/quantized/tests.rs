@@ -106,6 +106,18 @@ fn bound(format: WeightFormat, row: &[u8], input: &[f32], size: f64) -> f64 {
     if format.block_values() == 1 {
         return any_order(input.len(), size);
     }
+    let (groups, added) = magnitudes(format, row, input);
+    ((groups / 2 + 8) as f64 * added + size) * UNIT
+}
+
+/// The same for a row of a panel, which has one sum: what is added is rounded once for `scale · d`, and once in each of at most `2 groups` sums.
+fn panel_bound(format: WeightFormat, row: &[u8], input: &[f32], size: f64) -> f64 {
+    let (groups, added) = magnitudes(format, row, input);
+    ((2 * groups + 2) as f64 * added + size) * UNIT
+}
+
+/// The number of groups of a row, and the sum of magnitudes of what is added.
+fn magnitudes(format: WeightFormat, row: &[u8], input: &[f32]) -> (usize, f64) {
     let groups = QuantizedInput::new(Arch::new(), input).groups;
     let (mut added, mut inputs) = (0.0, groups.iter());
     format.each_group(row, |group| {
@@ -117,7 +129,7 @@ fn bound(format: WeightFormat, row: &[u8], input: &[f32], size: f64) -> f64 {
         let sum: i32 = x.quants.iter().map(|x| i32::from(*x)).sum();
         added += (f64::from(group.offset.unwrap_or(0.0)) * d * f64::from(sum)).abs();
     });
-    ((groups.len() / 2 + 8) as f64 * added + size) * UNIT
+    (groups.len(), added)
 }
 
 proptest! {
@@ -158,6 +170,104 @@ proptest! {
     }
 }
 
+/// The formats of matrices that can be interleaved.
+const IN_PANELS: [WeightFormat; 3] = [WeightFormat::Q8_0, WeightFormat::Q4_0, WeightFormat::Q4_1];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn interleaved_products_are_sums_on_every_path(
+        panels in 1usize..5,
+        groups in 1usize..7,
+        rows in 1usize..5,
+        seed: u32,
+    ) {
+        for format in IN_PANELS {
+            let [outputs, inputs] = [16 * panels, 32 * groups];
+            let bytes = random_bytes(format, [outputs, inputs], seed);
+            let plain = QuantizedMatrix::new(format, [outputs, inputs], bytes.clone().into()).unwrap();
+            let matrix = plain.clone().interleaved();
+            prop_assert_eq!(matrix.unpacked(3..outputs), plain.unpacked(3..outputs));
+            let input = numbers(seed ^ 1, rows * inputs);
+            let mut first: Option<Vec<u32>> = None;
+            for path in Path::all() {
+                let found = matrix.few_rows(path, &input);
+                for (input, found) in input.chunks(inputs).zip(found.chunks(outputs)) {
+                    let expected = sums(&plain, &as_taken(format, input));
+                    let bytes = bytes.chunks(format.row_bytes(inputs).unwrap());
+                    for ((found, [sum, size]), row) in found.iter().zip(&expected).zip(bytes) {
+                        let error = (f64::from(*found) - sum).abs();
+                        let most = panel_bound(format, row, input, *size);
+                        prop_assert!(error <= most, "{format} {path:?}: {found}, not {sum} ± {most}");
+                    }
+                }
+                let bits: Vec<u32> = found.iter().map(|x| x.to_bits()).collect();
+                match &first {
+                    Some(first) => prop_assert_eq!(first, &bits, "{} {:?}", format, path),
+                    None => first = Some(bits),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_interleaved_matrix_is_the_same_one() {
+    for format in IN_PANELS {
+        // Pieces of several panels, and a last one that is shorter.
+        let plain = random(format, [720, 256], 3);
+        let matrix = plain.clone().interleaved();
+        let again = matrix.clone().interleaved();
+        assert_eq!(matrix.byte_count(), plain.byte_count());
+        assert_eq!(matrix.unpacked(0..720), plain.unpacked(0..720));
+        assert_eq!(again.unpacked(100..102), plain.unpacked(100..102));
+        let many = numbers(5, 9 * 256);
+        assert_eq!(matrix.product(&many, None), plain.product(&many, None));
+        let gradient = numbers(6, 5 * 720);
+        assert_eq!(
+            matrix.input_gradient(&gradient),
+            plain.input_gradient(&gradient)
+        );
+        for rows in [1, 4] {
+            let input = &many[..rows * 256];
+            let bits = |threads| {
+                let found = pool(threads).install(|| matrix.product(input, None));
+                found.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
+            };
+            let one = bits(1);
+            assert!([2, 3, 8].iter().all(|threads| bits(*threads) == one));
+        }
+    }
+    // Neither outputs that are no whole panels nor other formats have another order.
+    for (format, outputs) in [
+        (WeightFormat::Q8_0, 20),
+        (WeightFormat::Q6_K, 32),
+        (WeightFormat::F16, 32),
+    ] {
+        let plain = random(format, [outputs, 256], 3);
+        let input = numbers(5, 256);
+        let found = plain.clone().interleaved().product(&input, None);
+        assert_eq!(found, plain.product(&input, None), "{format}");
+    }
+}
+
+#[test]
+fn an_interleaved_product_with_what_is_not_finite_is_not_a_number() {
+    for format in IN_PANELS {
+        let matrix = random(format, [16, 64], 3).interleaved();
+        let mut input = numbers(5, 64);
+        input[40] = f32::INFINITY;
+        for path in Path::all() {
+            let found = matrix.few_rows(path, &input);
+            assert!(
+                found.iter().all(|value| value.is_nan()),
+                "{format} {path:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn extreme_quants_do_not_overflow() {
     for format in blocks() {
@@ -170,6 +280,9 @@ fn extreme_quants_do_not_overflow() {
                 }
             }
             let matrix = QuantizedMatrix::new(format, [1, inputs], bytes.clone().into()).unwrap();
+            let sixteen = bytes.repeat(16);
+            let sixteen = QuantizedMatrix::new(format, [16, inputs], sixteen.into()).unwrap();
+            let sixteen = sixteen.interleaved();
             for input in [vec![-1.0f32; inputs], vec![1.0; inputs]] {
                 let [sum, size] = sums(&matrix, &as_taken(format, &input))[0];
                 for path in Path::all() {
@@ -178,6 +291,14 @@ fn extreme_quants_do_not_overflow() {
                         (found - sum).abs() <= bound(format, &bytes, &input, size),
                         "{format} {byte:#x} {path:?}: {found}, not {sum}"
                     );
+                    let most = panel_bound(format, &bytes, &input, size);
+                    let most = most.max(bound(format, &bytes, &input, size));
+                    for found in sixteen.few_rows(path, &input) {
+                        assert!(
+                            (f64::from(found) - sum).abs() <= most,
+                            "{format} {byte:#x} {path:?}: {found}, not {sum}"
+                        );
+                    }
                 }
             }
         }

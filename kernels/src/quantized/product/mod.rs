@@ -10,13 +10,23 @@
 //! ```
 //!
 //! for groups `g` of 32 in order. Each multiplication and addition has one rounding. Finally the sums are added in pairs.
+//!
+//! The rows of a panel have one sum each, to which first the scaled integer and then the offset of each group is added:
+//!
+//! ```text
+//! sum += (scale_g d_g) · Σ_i q_i x_i        sum += offset_g · (d_g Σ x)
+//! ```
 
+mod panel;
+#[cfg(target_arch = "x86_64")]
+mod panel_x86;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 use super::WeightFormat;
 use super::input::QuantizedInput;
+use super::interleaved::{ROWS, parts};
 
 /// The instructions for products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +114,61 @@ impl Path {
                 )]
                 unsafe {
                     x86::vnni(format, rows, row_bytes, input, out);
+                }
+            }
+        }
+    }
+}
+
+impl Path {
+    /// The same for interleaved rows: `panels` of sixteen rows of `row_bytes` bytes each.
+    pub(super) fn panel_products(
+        self,
+        format: WeightFormat,
+        panels: &[u8],
+        row_bytes: usize,
+        input: &QuantizedInput,
+        out: &mut [f32],
+    ) {
+        let panels = panels.chunks_exact(ROWS * row_bytes);
+        for (panel, out) in panels.zip(out.as_chunks_mut::<ROWS>().0) {
+            *out = self.panel_product(format, panel, input);
+        }
+    }
+
+    fn panel_product(
+        self,
+        format: WeightFormat,
+        panel: &[u8],
+        input: &QuantizedInput,
+    ) -> [f32; ROWS] {
+        match self {
+            Self::Portable => match parts(format) {
+                Some(parts) => panel::product(format, parts, panel, input),
+                None => [f32::NAN; ROWS],
+            },
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => {
+                assert!(x86::has_avx2());
+                // SAFETY: the line above has checked every feature that the function is compiled for.
+                #[allow(
+                    unsafe_code,
+                    reason = "a function compiled for features of the processor"
+                )]
+                unsafe {
+                    panel_x86::avx2(format, panel, input)
+                }
+            }
+            #[cfg(target_arch = "x86_64")]
+            Self::Vnni => {
+                assert!(x86::has_vnni());
+                // SAFETY: the line above has checked every feature that the function is compiled for.
+                #[allow(
+                    unsafe_code,
+                    reason = "a function compiled for features of the processor"
+                )]
+                unsafe {
+                    panel_x86::vnni(format, panel, input)
                 }
             }
         }

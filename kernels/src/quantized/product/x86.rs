@@ -43,7 +43,7 @@ struct Sums {
 
 /// The bytes of a block from `at` on.
 #[inline(always)]
-fn bytes<const N: usize>(block: &[u8], at: usize) -> [u8; N] {
+pub(super) fn bytes<const N: usize>(block: &[u8], at: usize) -> [u8; N] {
     let mut bytes = [0; N];
     bytes.copy_from_slice(&block[at..at + N]);
     bytes
