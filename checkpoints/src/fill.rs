@@ -45,7 +45,8 @@ pub enum HeldAs {
     /// As 32-bit numbers, which training, variation and arrays need.
     #[default]
     Floats,
-    /// As they are stored, blocks and halves: mapped where the file has them in this program's order, else copied in the same format.
+    /// As they are stored, blocks and halves: mapped where the file has them in this program's order, else copied in the same format. The rows of
+    /// blocks are [interleaved](QuantizedMatrix::interleaved), and therefore copied.
     Stored,
     /// In another format, made on loading. What cannot be given the format, such as rows that are not whole blocks or numbers beyond half
     /// precision, stays as it is stored; so do, in place of blocks, blocks of no more bytes.
@@ -118,7 +119,7 @@ pub(crate) fn fill_held<M: Module>(
     }
 }
 
-/// Bytes of memory that [`fill_held`] takes at its peak, beside what stays in a mapped file. A parameter that it would refuse counts nothing.
+/// Bytes of memory that [`fill_held`] takes at its peak, beside what stays in a mapped file: matrices whose rows are interleaved are copied. A parameter that it would refuse counts nothing.
 /// Where weights are to be encoded, they are read, since some may not fit the format.
 pub(crate) fn held_bytes<M: Module>(
     module: &M,
@@ -318,6 +319,22 @@ fn matrix_dims(shape: &[usize], lines: StoredLines) -> [usize; 2] {
     }
 }
 
+/// Numbers of a tensor.
+fn count(shape: &[usize]) -> u128 {
+    shape.iter().map(|axis| *axis as u128).product()
+}
+
+/// Bytes of the numbers of a tensor in a format.
+fn bytes(format: WeightFormat, shape: &[usize]) -> u128 {
+    count(shape) * format.block_bytes() as u128 / format.block_values() as u128
+}
+
+/// Whether the bytes of a weight are copied into another order.
+fn is_interleaved(format: WeightFormat, shape: &[usize], lines: StoredLines) -> bool {
+    let [outputs, _] = matrix_dims(shape, lines);
+    format.interleaves(outputs)
+}
+
 struct Counter<'a> {
     plan: Plan<'a>,
     kept: u128,
@@ -347,15 +364,18 @@ impl ModuleVisitor for Counter<'_> {
                 break;
             }
         }
-        let count = |shape: &[usize]| shape.iter().map(|axis| *axis as u128).product::<u128>();
-        let bytes = |format: WeightFormat| {
-            let block = format.block_bytes() as u128;
-            count(&shape) * block / format.block_values() as u128
-        };
+        let bytes = |format: WeightFormat| bytes(format, &shape);
         self.kept += match form {
             Form::Floats => 4 * count(&shape),
-            Form::Stored(_) if self.plan.source.is_mapped(&found.name) => 0,
-            Form::Stored(_) => self.plan.source.format(&found.name).map_or(0, bytes),
+            Form::Stored(lines) => {
+                let is_mapped = self.plan.source.is_mapped(&found.name);
+                match self.plan.source.format(&found.name) {
+                    Some(format) if !is_mapped || is_interleaved(format, &shape, lines) => {
+                        bytes(format)
+                    }
+                    _ => 0,
+                }
+            }
             Form::Encoded(format, _) => bytes(format.into()),
         };
     }
@@ -365,7 +385,6 @@ impl Counter<'_> {
     /// Bytes that are there for a while where a parameter is held, or tried to be held, in the form `form`: the values of the file, before
     /// something else is made of them; those that the parameter takes of them, or in another order, beside.
     fn passing_of(&self, found: &Found, shape: &Shape, form: Form) -> u128 {
-        let count = |shape: &[usize]| shape.iter().map(|axis| *axis as u128).product::<u128>();
         let selected = found.origin.outputs.is_some();
         match form {
             Form::Encoded(_, lines) if selected || !found.in_lines(lines) => {
@@ -373,6 +392,12 @@ impl Counter<'_> {
             }
             Form::Encoded(..) => 4 * count(&found.stored),
             _ if selected => 4 * count(&found.stored),
+            Form::Stored(lines) if !self.plan.source.is_mapped(&found.name) => {
+                match self.plan.source.format(&found.name) {
+                    Some(format) if is_interleaved(format, shape, lines) => bytes(format, shape),
+                    _ => 0,
+                }
+            }
             _ => 0,
         }
     }

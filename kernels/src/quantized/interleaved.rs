@@ -28,6 +28,14 @@ pub(super) fn parts(format: WeightFormat) -> Option<[usize; 2]> {
     }
 }
 
+impl WeightFormat {
+    /// Whether [`QuantizedMatrix::interleaved`](super::QuantizedMatrix::interleaved) copies a matrix of this format with so many outputs.
+    #[must_use]
+    pub fn interleaves(self, outputs: usize) -> bool {
+        parts(self).is_some() && outputs.is_multiple_of(ROWS)
+    }
+}
+
 /// Calls `each` with every part of row `row` of a panel: its place in the row, its place in the panel, and its bytes.
 fn each_part(
     [halves, fours]: [usize; 2],

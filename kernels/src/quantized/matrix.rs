@@ -90,8 +90,9 @@ impl QuantizedMatrix {
     /// multiple of 16, and formats other than `Q8_0`, `Q4_0` and `Q4_1`, stay as they are.
     #[must_use]
     pub fn interleaved(self) -> Self {
+        let is_new = !self.interleaved && self.format.interleaves(self.outputs);
         match parts(self.format) {
-            Some(parts) if !self.interleaved && self.outputs.is_multiple_of(ROWS) => Self {
+            Some(parts) if is_new => Self {
                 bytes: interleave(parts, self.bytes.bytes(), self.row_bytes).into(),
                 interleaved: true,
                 ..self
