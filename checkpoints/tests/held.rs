@@ -437,9 +437,11 @@ fn blocks_of_a_file_stay_under_q8_0_and_become_halves_under_f16() {
         let apart = difference(&unpacked, &loaded.module, &TOKENS);
         assert!(apart <= TOLERANCE, "{held:?}: {apart}");
         if held == HeldAs::Stored {
-            // All matrices are copied, with the rows of sixteen outputs side by side. Query and key were copied before, in another order of rows.
+            // Matrices are copied, with the rows of sixteen outputs side by side, but not the embedding, whose 40 rows stay mapped. Query and key were
+            // copied before, in another order of rows.
             let kept: u128 = loaded.bytes.values().map(|(_, bytes)| *bytes as u128).sum();
-            assert_eq!(model.held_bytes(held).unwrap(), kept + 64 * 2 * 34);
+            let (mapped, passing) = (40 * 2 * 34, 64 * 2 * 34);
+            assert_eq!(model.held_bytes(held).unwrap(), kept - mapped + passing);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Weights that stay in the bytes in which they are stored: blocks of four to eight bits, or half-precision numbers.
 //!
-//! A product with a few rows, as for each new token of a language model, is bound by memory. Reading 4.5 bits per weight instead of 32 makes it seven
-//! times faster. A product with many rows is bound by arithmetic: a panel of the weight is unpacked into the cache and multiplied like any
+//! A product with a few rows, as for each new token of a language model, is bound by memory. With fewer bits per weight there
+//! is less to read. A product with many rows is bound by arithmetic: a panel of the weight is unpacked into the cache and multiplied like any
 //! matrix. The weight is never stored a second time.
 //!
 //! - A few rows, blocks: inputs are rounded to eight bits, with a scale for each 32, and integers are multiplied. The result differs from the
