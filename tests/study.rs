@@ -337,6 +337,16 @@ fn options_that_cannot_be_read_are_named() {
 }
 
 #[test]
+fn a_device_gets_an_answer_before_any_study_was_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let ask = "recommend --ram 2GB --hours 1 --history 32 --task tagging";
+    let text = String::from_utf8(good(folder.path(), ask).stdout).unwrap();
+    let people = "by 20 people with a history of 32";
+    assert!(text.contains(people), "{text}");
+    assert!(std::fs::read_dir(folder.path()).unwrap().next().is_none());
+}
+
+#[test]
 fn what_cannot_be_studied_is_refused_in_a_line() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
@@ -373,8 +383,8 @@ fn what_cannot_be_studied_is_refused_in_a_line() {
             "this paper's experiment is not defined on digits",
         ),
         (
-            "recommend --ram 2GB --hours 1 --history 8 --task choice",
-            "make a study with `crossburn study edge-llm quick`",
+            "recommend --study nowhere --ram 2GB --hours 1 --history 8 --task choice",
+            "nowhere does not exist; hint: make a study with `crossburn study edge-llm quick`",
         ),
     ] {
         let message = bad(folder, arguments);

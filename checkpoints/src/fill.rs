@@ -119,8 +119,8 @@ pub(crate) fn fill_held<M: Module>(
     }
 }
 
-/// Bytes of memory that [`fill_held`] takes at its peak, beside what stays in a mapped file: matrices whose rows are interleaved are copied. A parameter that it would refuse counts nothing.
-/// Where weights are to be encoded, they are read, since some may not fit the format.
+/// Bytes of memory that [`fill_held`] takes at its peak, beside what stays in a mapped file. Matrices whose rows are interleaved do not stay there. A
+/// parameter that it would refuse counts nothing. Where weights are to be encoded, they are read, since some may not fit the format.
 pub(crate) fn held_bytes<M: Module>(
     module: &M,
     names: &dyn TensorNames,

@@ -1,7 +1,7 @@
 //! How work is cut into parts, of which only its shape decides, and where it begins.
 
-/// Runs `work` on a thread of the pool. A product in `work` then shares its parts with the other threads at once, while each one that begins outside must first wake
-/// a thread up.
+/// Runs `work` on a thread of the pool. A product in `work` then shares its parts with the other threads at once, while each one that begins outside
+/// must first wake a thread up.
 pub fn on_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     rayon::scope(|_| work())
 }

@@ -1,6 +1,6 @@
 //! `crossburn recommend`: what a study says about a device of one's own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -12,11 +12,15 @@ use crate::apps::edge_llm::{Asked, Choice, Recommendation, recommend};
 use crate::report::draw::{Cell, Table};
 use crate::report::{Document, EdgeStudy};
 
+/// The study that comes with the program: `crossburn study edge-llm full`.
+const INCLUDED: &str = include_str!("../../results/edge-llm-full.json");
+
 /// Recommend how to make a language model personal on your device, from a study
 ///
 /// The command takes the measurements of a study whose task and length of history are nearest to yours, and that fit into the memory, the
 /// time and, with --energy, the energy of the device. The best method comes first. Each other method follows with its distance from the best and a 95 % interval of
-/// that distance over people. If the study has not measured what you ask, the answer says so.
+/// that distance over people. If the study has not measured what you ask, the answer says so. Without --study, the answer is about the models of this
+/// project and drawn people.
 ///
 /// Example: crossburn recommend --ram 2GB --hours 1 --history 32 --task tagging
 #[derive(Debug, Args)]
@@ -52,14 +56,9 @@ pub(super) struct Recommend {
     /// The kind of question: choice, tagging, rating, titling or paraphrase
     #[arg(long, value_name = "TASK", help_heading = "Person")]
     task: String,
-    /// Run folder of the study, or its results.json
-    #[arg(
-        long,
-        value_name = "PATH",
-        default_value = "runs/study-quick",
-        help_heading = "Options"
-    )]
-    study: PathBuf,
+    /// Run folder of a study, or its results.json [default: the study `full`, whose results come with the program]
+    #[arg(long, value_name = "PATH", help_heading = "Options")]
+    study: Option<PathBuf>,
 }
 
 impl Recommend {
@@ -73,13 +72,14 @@ impl Recommend {
         if let Some(energy) = self.energy.filter(|energy| energy.get() <= 0.0) {
             bail!("--energy \"{energy}\": use an energy above 0");
         }
-        if !self.study.exists() {
-            bail!(
-                "{} does not exist; hint: make a study with `crossburn study edge-llm quick`, or name one with --study",
-                self.study.display()
-            );
-        }
-        let study = EdgeStudy::read(&self.study)?;
+        let study = match &self.study {
+            None => EdgeStudy::from_json(INCLUDED, Path::new("results/edge-llm-full.json"))?,
+            Some(path) if !path.exists() => bail!(
+                "{} does not exist; hint: make a study with `crossburn study edge-llm quick`, or leave --study out",
+                path.display()
+            ),
+            Some(path) => EdgeStudy::read(path)?,
+        };
         let asked = Asked {
             ram: self.ram.bytes(),
             hours: self.hours,

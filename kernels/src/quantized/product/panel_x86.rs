@@ -1,7 +1,7 @@
 //! Products of a panel of sixteen rows on x86-64.
 //!
-//! A multiplication of bytes needs one unsigned factor. With VNNI this is the weight, moved up by `ZERO`: `Σ w x = Σ (w + ZERO) x - ZERO Σ x`. With AVX2, whose
-//! pairs of products must stay below 2^15, signed weights of eight bits move their sign to the inputs.
+//! A multiplication of bytes needs one unsigned factor. This is the weight, moved up by `ZERO`: `Σ w x = Σ (w + ZERO) x - ZERO Σ x`. With AVX2, pairs of
+//! products must stay below 2^15; weights of eight bits therefore move their sign to the inputs instead.
 
 use std::arch::x86_64::*;
 
