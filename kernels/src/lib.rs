@@ -69,7 +69,6 @@ pub use conv::{
 pub use linear::{linear, multiply};
 pub use norm::{batch_norm, group_norm, layer_norm, layer_normalize, rms_norm, rms_normalize};
 pub use optimizer::{Adam, AdamW, Sgd, SgdState};
-pub use parts::on_pool;
 pub use pool::{avg_pool1d, avg_pool2d, max_pool1d, max_pool2d};
 pub use quantize::quantize_clipped;
 pub use quantized::{
