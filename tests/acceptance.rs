@@ -150,6 +150,7 @@ mod ecg {
     }
 
     #[test]
+    #[ignore = "unresolved: 0.7 [-1.1, 2.5] points"]
     fn mixed_widths_and_balanced_pruning_lose_less_than_a_point() {
         holds(&ECG, "points lost: mixed, mean 4 bits, 2:4");
     }
@@ -160,21 +161,24 @@ mod ecg {
     }
 
     #[test]
-    #[ignore = "unresolved: 91.2 [88.7, 93.6] % of segments where 93 to 98 are expected"]
     fn full_precision_is_neither_trivial_nor_hopeless() {
         holds(&ECG, "accuracy of segments in full precision");
     }
 
     #[test]
-    #[ignore = "unresolved within five seeds, whose patients differ: intervals of 1.5 to 14.5 points"]
-    fn narrow_widths_order_as_expected() {
+    fn eight_bits_and_mixed_widths_pruned_in_sixteens_lose_little() {
         holds(&ECG, "points that 8 bits lose");
         holds(&ECG, "points lost: mixed, mean 4 bits, 8:16");
+    }
+
+    #[test]
+    #[ignore = "unresolved within five seeds, whose patients differ: intervals of 1.1 to 6.0 points"]
+    fn narrow_widths_order_as_expected() {
         holds(&ECG, "points, mixed");
     }
 
     #[test]
-    #[ignore = "94.1 % of votes: six segments of a patient are wrong together"]
+    #[ignore = "94.8 % of votes: six segments of a patient are wrong together"]
     fn nearly_all_votes_are_right() {
         holds(&ECG, "votes that are right");
     }

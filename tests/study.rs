@@ -40,11 +40,20 @@ fn a_study_goes_on_where_it_was_is_the_same_on_one_core_and_answers_about_a_devi
     let mut kept: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     let cells = kept["cells"].as_object_mut().unwrap();
     cells
-        .remove("shipped, fp32, ideal, title, lora, 8")
+        .remove("shipped, fp32, ideal, title, lora, 8, rate 0.003")
         .unwrap();
     std::fs::write(&path, kept.to_string()).unwrap();
     let again = document(folder, "study edge-llm tiny --out a --resume --json");
     assert_eq!(again, first);
+
+    // With another learning rate it goes on as well: what was learned with the rate of before does not count.
+    let tiny = include_str!("../configs/studies/tiny.toml");
+    let faster = tiny.replace("lora = [3e-3]", "lora = [1e-1]");
+    std::fs::write(folder.join("faster.toml"), faster).unwrap();
+    let fresh = document(folder, "study edge-llm faster.toml --out c --json");
+    assert_ne!(fresh["cells"], first["cells"]);
+    let again = document(folder, "study edge-llm faster.toml --out a --resume --json");
+    assert_eq!(again, fresh);
 
     let ask = "recommend --study a --hours 1 --history 8 --task titling --ram";
     let answer = String::from_utf8(good(folder, &format!("{ask} 2GB")).stdout).unwrap();
@@ -341,8 +350,9 @@ fn a_device_gets_an_answer_before_any_study_was_made() {
     let folder = tempfile::tempdir().unwrap();
     let ask = "recommend --ram 2GB --hours 1 --history 32 --task tagging";
     let text = String::from_utf8(good(folder.path(), ask).stdout).unwrap();
-    let people = "by 20 people with a history of 32";
-    assert!(text.contains(people), "{text}");
+    for part in ["from the study `full`", "by 20 people with a history of 32"] {
+        assert!(text.contains(part), "{text}");
+    }
     assert!(std::fs::read_dir(folder.path()).unwrap().next().is_none());
 }
 

@@ -45,8 +45,8 @@ pub enum HeldAs {
     /// As 32-bit numbers, which training, variation and arrays need.
     #[default]
     Floats,
-    /// As they are stored, blocks and halves: mapped where the file has them in this program's order, else copied in the same format. The rows of
-    /// blocks are [interleaved](QuantizedMatrix::interleaved), and therefore copied.
+    /// As they are stored, blocks and halves: mapped where the file has them in this program's order, else copied in the same format. Matrices of
+    /// the formats that [`QuantizedMatrix::interleaved`] names are copied into its order, here and in `Encoded`.
     Stored,
     /// In another format, made on loading. What cannot be given the format, such as rows that are not whole blocks or numbers beyond half
     /// precision, stays as it is stored; so do, in place of blocks, blocks of no more bytes.

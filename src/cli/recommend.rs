@@ -9,6 +9,7 @@ use crossburn_hardware::units::Joule;
 use super::size::Size;
 use super::{Outcome, print};
 use crate::apps::edge_llm::{Asked, Choice, Recommendation, recommend};
+use crate::report::draw::quantity::Shown;
 use crate::report::draw::{Cell, Table};
 use crate::report::{Document, EdgeStudy};
 
@@ -90,6 +91,11 @@ impl Recommend {
             energy: self.energy.map(Joule::get),
         };
         let found = recommend(&study, &asked)?;
+        if self.study.is_none() {
+            print(
+                "from the study `full` that comes with the program: drawn people, and models of at most a million weights; --study names another",
+            )?;
+        }
         print(&shown(&study, &found))?;
         Ok(Outcome::Done)
     }
@@ -153,7 +159,7 @@ fn shown(study: &EdgeStudy, found: &Recommendation) -> String {
         ]
         .into_iter()
         .chain(estimated.then(|| {
-            let joules = choice.joules.map(|joules| Joule::new(joules).to_string());
+            let joules = choice.joules.map(|joules| Joule::new(joules).shown());
             joules.map_or_else(Cell::missing, Cell::from)
         }))
         .collect::<Vec<Cell>>()

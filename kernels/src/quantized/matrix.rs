@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::format::{encode_q4_0, encode_q8_0};
 use super::input::QuantizedInput;
 use super::interleaved::{ROWS, interleave, parts, separate};
-use super::product::{Input, Path};
+use super::product::{Input, Path, Rows};
 use super::{EncodedFormat, SharedBytes, WeightFormat};
 use crate::fresh::zeros;
 use crate::matrix::{Matrix, multiply};
@@ -228,14 +228,15 @@ impl QuantizedMatrix {
                 outs.push(out);
             }
         }
-        pieces.into_par_iter().for_each(|(weights, outs)| {
+        pieces.into_par_iter().for_each(|(bytes, outs)| {
+            let rows = Rows {
+                format: self.format,
+                bytes,
+                row_bytes: self.row_bytes,
+                interleaved: self.interleaved,
+            };
             for (input, out) in inputs.iter().zip(outs) {
-                match *input {
-                    Input::Quantized(input) if self.interleaved => {
-                        path.panel_products(self.format, weights, self.row_bytes, input, out);
-                    }
-                    input => path.products(self.format, weights, self.row_bytes, input, out),
-                }
+                path.products(rows, *input, out);
             }
         });
         out

@@ -215,14 +215,15 @@ proptest! {
 #[test]
 fn an_interleaved_matrix_is_the_same_one() {
     for format in IN_PANELS {
-        // Pieces of several panels, and a last one that is shorter.
-        let plain = random(format, [720, 256], 3);
+        // 65,536 / 480 rows are no whole panels: pieces are larger, and the last one is shorter.
+        let bytes = random_bytes(format, [720, 480], 3);
+        let plain = random(format, [720, 480], 3);
         let matrix = plain.clone().interleaved();
         let again = matrix.clone().interleaved();
         assert_eq!(matrix.byte_count(), plain.byte_count());
         assert_eq!(matrix.unpacked(0..720), plain.unpacked(0..720));
         assert_eq!(again.unpacked(100..102), plain.unpacked(100..102));
-        let many = numbers(5, 9 * 256);
+        let many = numbers(5, 9 * 480);
         assert_eq!(matrix.product(&many, None), plain.product(&many, None));
         let gradient = numbers(6, 5 * 720);
         assert_eq!(
@@ -230,13 +231,21 @@ fn an_interleaved_matrix_is_the_same_one() {
             plain.input_gradient(&gradient)
         );
         for rows in [1, 4] {
-            let input = &many[..rows * 256];
+            let input = &many[..rows * 480];
             let bits = |threads| {
                 let found = pool(threads).install(|| matrix.product(input, None));
                 found.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
             };
             let one = bits(1);
             assert!([2, 3, 8].iter().all(|threads| bits(*threads) == one));
+            for (input, found) in input.chunks(480).zip(one.chunks(720)) {
+                let expected = sums(&plain, &as_taken(format, input));
+                let rows = bytes.chunks(format.row_bytes(480).unwrap());
+                for ((found, [sum, size]), row) in found.iter().zip(expected).zip(rows) {
+                    let error = (f64::from(f32::from_bits(*found)) - sum).abs();
+                    assert!(error <= panel_bound(format, row, input, size), "{format}");
+                }
+            }
         }
     }
     // Neither outputs that are no whole panels nor other formats have another order.

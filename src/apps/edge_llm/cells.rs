@@ -31,7 +31,7 @@ const CELLS: Work = Work {
 /// Finished cells, kept in a file.
 pub(super) struct CellStore {
     file: KeptFile,
-    /// Condition → person → cell.
+    /// Condition with its learning rate → person → cell.
     cells: BTreeMap<String, BTreeMap<u64, Measured>>,
 }
 

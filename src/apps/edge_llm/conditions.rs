@@ -39,6 +39,16 @@ impl fmt::Display for Condition {
     }
 }
 
+impl Condition {
+    /// The name of a finished cell: the condition, and the learning rate if it learns.
+    pub(super) fn with_rate(&self, rate: Option<f64>) -> String {
+        match rate {
+            Some(rate) => format!("{self}, rate {rate}"),
+            None => self.to_string(),
+        }
+    }
+}
+
 impl StudyFile {
     /// All conditions, in a fixed order.
     ///

@@ -52,7 +52,7 @@ pub(crate) struct StudyExtent<'a> {
 /// One person under some conditions of one model and task, and the learning rate of each condition.
 struct Job {
     person: u64,
-    cells: Vec<(String, Condition, Option<f64>)>,
+    cells: Vec<(Condition, Option<f64>)>,
 }
 
 /// The predicted needs of a condition.
@@ -105,12 +105,11 @@ pub(crate) fn run<O: StudyObserver>(
         Given::open(study, &conditions)?,
     );
     let mut of = settings(study, &people)?;
-    // A study may be resumed with more people or other grids, unless this moves a question into a history.
-    for key in ["people", "grid", "device"] {
+    // A study may be resumed with more people, other learning rates or other grids, unless this moves a question into a history.
+    for key in ["people", "rates", "grid", "device"] {
         of[key].take();
     }
     of["longest_history"] = json!(study.longest_history());
-    of["rates"]["model"] = json!(study.grids.first().and_then(|grid| grid.models.first()));
     if !given.checksums().is_empty() {
         of["models_checksums"] = json!(given.checksums());
     }
@@ -152,7 +151,7 @@ fn measure(
         .iter()
         .map(|trial| Job {
             person: trial.person,
-            cells: vec![(trial.name(), trial.condition.clone(), Some(trial.rate))],
+            cells: vec![(trial.condition.clone(), Some(trial.rate))],
         })
         .collect();
     clock.time("learning rates", || {
@@ -286,10 +285,7 @@ fn jobs(
             person,
             cells: conditions
                 .iter()
-                .map(|condition| {
-                    let rate = rate_of(study, rates, condition);
-                    (condition.to_string(), (*condition).clone(), rate)
-                })
+                .map(|condition| ((*condition).clone(), rate_of(study, rates, condition)))
                 .collect(),
         })
     };
@@ -306,8 +302,9 @@ fn do_all(
 ) -> Result<()> {
     let missing = |job: Job| {
         let held = held(store);
-        let is_missing =
-            |(name, _, _): &(String, Condition, Option<f64>)| held.get(name, job.person).is_none();
+        let is_missing = |(condition, rate): &(Condition, Option<f64>)| {
+            held.get(&condition.with_rate(*rate), job.person).is_none()
+        };
         let cells: Vec<_> = job.cells.into_iter().filter(is_missing).collect();
         (!cells.is_empty()).then_some(Job {
             person: job.person,
@@ -319,11 +316,11 @@ fn do_all(
     let progress = place.work.observer.stage(stage, total, "cell");
     in_lanes(place.lanes, place.work.stop, &jobs, |job| {
         let mut found: Vec<(String, Measured)> = Vec::new();
-        for (name, condition, rate) in &job.cells {
+        for (condition, rate) in &job.cells {
             let Some(measured) = laboratory.measured(condition, job.person, *rate)? else {
                 break;
             };
-            found.push((name.clone(), measured));
+            found.push((condition.with_rate(*rate), measured));
             progress.advance(1);
         }
         held(store).keep(job.person, found)
@@ -338,7 +335,7 @@ fn cell(
     (rate, extent): (Option<f64>, StudyExtent<'_>),
     store: &CellStore,
 ) -> Option<StudyCell> {
-    let name = condition.to_string();
+    let name = condition.with_rate(rate);
     let people = extent.people.clone();
     let people = people.map(|person| store.get(&name, person));
     let people: Vec<&Measured> = people.collect::<Option<_>>()?;

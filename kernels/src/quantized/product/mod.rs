@@ -26,7 +26,7 @@ mod x86;
 
 use super::WeightFormat;
 use super::input::QuantizedInput;
-use super::interleaved::{ROWS, parts};
+use super::interleaved::ROWS;
 
 /// The instructions for products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,16 @@ pub(super) enum Path {
     /// The same with AVX-512 VNNI on vectors of 256 bits: one instruction for four products.
     #[cfg(target_arch = "x86_64")]
     Vnni,
+}
+
+/// Some rows of a weight.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a> {
+    pub(super) format: WeightFormat,
+    pub(super) bytes: &'a [u8],
+    pub(super) row_bytes: usize,
+    /// Whether the rows lie in panels; they are whole panels then.
+    pub(super) interleaved: bool,
 }
 
 /// One row of inputs, in the form that the weight's format needs.
@@ -81,17 +91,14 @@ impl Path {
         Self::Portable
     }
 
-    /// `out[i] = row i · input`, for rows of `row_bytes` bytes.
-    pub(super) fn products(
-        self,
-        format: WeightFormat,
-        rows: &[u8],
-        row_bytes: usize,
-        input: Input<'_>,
-        out: &mut [f32],
-    ) {
+    /// `out[i] = row i · input`.
+    ///
+    /// # Panics
+    /// If `out` has another number of outputs than there are rows.
+    pub(super) fn products(self, rows: Rows<'_>, input: Input<'_>, out: &mut [f32]) {
+        assert_eq!(out.len() * rows.row_bytes, rows.bytes.len());
         match self {
-            Self::Portable => portable::products(format, rows, row_bytes, input, out),
+            Self::Portable => portable::products(rows, input, out),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => {
                 assert!(x86::has_avx2());
@@ -101,7 +108,7 @@ impl Path {
                     reason = "a function compiled for features of the processor"
                 )]
                 unsafe {
-                    x86::avx2(format, rows, row_bytes, input, out);
+                    x86::avx2(rows, input, out);
                 }
             }
             #[cfg(target_arch = "x86_64")]
@@ -113,64 +120,24 @@ impl Path {
                     reason = "a function compiled for features of the processor"
                 )]
                 unsafe {
-                    x86::vnni(format, rows, row_bytes, input, out);
+                    x86::vnni(rows, input, out);
                 }
             }
         }
     }
 }
 
-impl Path {
-    /// The same for interleaved rows: `panels` of sixteen rows of `row_bytes` bytes each.
-    pub(super) fn panel_products(
-        self,
-        format: WeightFormat,
-        panels: &[u8],
-        row_bytes: usize,
-        input: &QuantizedInput,
-        out: &mut [f32],
-    ) {
-        let panels = panels.chunks_exact(ROWS * row_bytes);
+impl Rows<'_> {
+    /// The products of all panels with one row of inputs, panel by panel.
+    ///
+    /// # Panics
+    /// If the rows are no whole panels.
+    #[inline(always)]
+    fn each_panel(self, out: &mut [f32], product: impl Fn(&[u8]) -> [f32; ROWS]) {
+        assert!(out.len().is_multiple_of(ROWS), "whole panels");
+        let panels = self.bytes.chunks_exact(ROWS * self.row_bytes);
         for (panel, out) in panels.zip(out.as_chunks_mut::<ROWS>().0) {
-            *out = self.panel_product(format, panel, input);
-        }
-    }
-
-    fn panel_product(
-        self,
-        format: WeightFormat,
-        panel: &[u8],
-        input: &QuantizedInput,
-    ) -> [f32; ROWS] {
-        match self {
-            Self::Portable => match parts(format) {
-                Some(parts) => panel::product(format, parts, panel, input),
-                None => [f32::NAN; ROWS],
-            },
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => {
-                assert!(x86::has_avx2());
-                // SAFETY: the line above has checked every feature that the function is compiled for.
-                #[allow(
-                    unsafe_code,
-                    reason = "a function compiled for features of the processor"
-                )]
-                unsafe {
-                    panel_x86::avx2(format, panel, input)
-                }
-            }
-            #[cfg(target_arch = "x86_64")]
-            Self::Vnni => {
-                assert!(x86::has_vnni());
-                // SAFETY: the line above has checked every feature that the function is compiled for.
-                #[allow(
-                    unsafe_code,
-                    reason = "a function compiled for features of the processor"
-                )]
-                unsafe {
-                    panel_x86::vnni(format, panel, input)
-                }
-            }
+            *out = product(panel);
         }
     }
 }

@@ -1,16 +1,14 @@
 //! Products of a panel of sixteen rows on any processor.
 
 use super::super::input::QuantizedInput;
-use super::super::interleaved::{ROWS, separate};
+use super::super::interleaved::{ROWS, parts, separate};
 use super::WeightFormat;
 
-/// The products of the rows of a panel whose blocks have `parts`.
-pub(super) fn product(
-    format: WeightFormat,
-    parts: [usize; 2],
-    panel: &[u8],
-    input: &QuantizedInput,
-) -> [f32; ROWS] {
+/// The products of the rows of a panel; NaN for a format that has no panels.
+pub(super) fn product(format: WeightFormat, panel: &[u8], input: &QuantizedInput) -> [f32; ROWS] {
+    let Some(parts) = parts(format) else {
+        return [f32::NAN; ROWS];
+    };
     let mut lanes = [0.0f32; ROWS];
     let mut block = vec![0; format.block_bytes()];
     let blocks = panel.chunks_exact(ROWS * format.block_bytes());

@@ -1,16 +1,14 @@
 //! Products on any processor.
 
 use super::super::format::{bf16, f16};
-use super::{Input, WeightFormat, folded};
+use super::{Input, Rows, WeightFormat, folded, panel};
 
-pub(super) fn products(
-    format: WeightFormat,
-    rows: &[u8],
-    row_bytes: usize,
-    input: Input<'_>,
-    out: &mut [f32],
-) {
-    for (row, out) in rows.chunks_exact(row_bytes).zip(out) {
+pub(super) fn products(rows: Rows<'_>, input: Input<'_>, out: &mut [f32]) {
+    let format = rows.format;
+    if let (true, Input::Quantized(x)) = (rows.interleaved, input) {
+        return rows.each_panel(out, |bytes| panel::product(format, bytes, x));
+    }
+    for (row, out) in rows.bytes.chunks_exact(rows.row_bytes).zip(out) {
         *out = match (format, input) {
             (WeightFormat::F32, Input::Floats(x)) => plain(row, x, f32::from_le_bytes),
             (WeightFormat::F16, Input::Floats(x)) => plain(row, x, f16),

@@ -13,7 +13,7 @@ use bytemuck::cast;
 
 use super::super::format::{self, bf16, f16, scale_and_minimum};
 use super::super::input::InputGroup;
-use super::{Input, WeightFormat, folded};
+use super::{Input, Rows, WeightFormat, folded, panel_x86};
 
 pub(super) fn has_avx2() -> bool {
     is_x86_feature_detected!("avx2")
@@ -320,15 +320,13 @@ macro_rules! path {
         }
 
         #[target_feature(enable = $features)]
-        pub(super) fn $name(
-            format: WeightFormat,
-            rows: &[u8],
-            row_bytes: usize,
-            input: Input<'_>,
-            out: &mut [f32],
-        ) {
+        pub(super) fn $name(all: Rows<'_>, input: Input<'_>, out: &mut [f32]) {
             use WeightFormat::*;
-            let rows = rows.chunks_exact(row_bytes).zip(out);
+            let format = all.format;
+            if let (true, Input::Quantized(x)) = (all.interleaved, input) {
+                return all.each_panel(out, |bytes| panel_x86::$name(format, bytes, x));
+            }
+            let rows = all.bytes.chunks_exact(all.row_bytes).zip(out);
             match input {
                 Input::Floats(x) => {
                     for (row, out) in rows {
@@ -337,13 +335,8 @@ macro_rules! path {
                             BF16 => halves!(row, x, eight_bf16, bf16),
                             // 32-bit floats use the portable code.
                             _ => {
-                                super::portable::products(
-                                    format,
-                                    row,
-                                    row_bytes,
-                                    input,
-                                    std::slice::from_mut(out),
-                                );
+                                let rows = Rows { bytes: row, ..all };
+                                super::portable::products(rows, input, std::slice::from_mut(out));
                                 *out
                             }
                         };
