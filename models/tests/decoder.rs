@@ -5,6 +5,7 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use crossburn_hardware::deploy::{Fab, Fidelity, Hardware, MappedNetwork};
+use crossburn_hardware::layer::about_items;
 use crossburn_models::decoder::{
     AdapterConfig, AdapterKind, AdapterTarget, Cache, Decoder, family, next_token_loss,
 };
@@ -237,4 +238,32 @@ fn a_decoder_lies_on_arrays() {
             "{family}: {rounding} of {size}"
         );
     }
+}
+
+/// Reads of a text scatter by its number, whichever texts were read before.
+#[test]
+fn read_noise_of_a_text_follows_its_number() {
+    let device = Device::flex();
+    let hardware = Hardware::from_toml(
+        r#"
+        device = { preset = "pcm-mushroom" }
+        mapping = { weight_bits = 8 }
+        array = { rows = 64, columns = 64, input = { bits = 8 } }
+        "#,
+    )
+    .unwrap();
+    let decoder = decoder("llama", &device);
+    let mapped = MappedNetwork::new(&decoder, &hardware, 2, |decoder: &Decoder| {
+        decoder.forward(tokens(2, 8, &device));
+    })
+    .unwrap();
+    let fab = mapped.fab(Fidelity::Array).unwrap();
+    let chip = fab.chip(ChipSeed::new(1, 0)).unwrap();
+    let logits = |text: u64| {
+        let logits = about_items(&[text], || chip.forward(tokens(1, 8, &device)));
+        logits.into_data().try_into_vec_as::<f32>().unwrap()
+    };
+    let (third, fourth) = (logits(3), logits(4));
+    assert_ne!(third, fourth);
+    assert_eq!([logits(3), logits(4)], [third, fourth]);
 }

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 ///
 /// Read noise of an image is then a function of the chip and of the number, in whatever order and batches images come. The
 /// first dimension of a layer's input must be that of the images, or a multiple of it. A pass that is not wrapped reads on
-/// from the last one that was not. The layers must be called on this thread, as `forward` of a network does.
+/// from the last one that was not. The layers must be called on this thread, as `forward` of a network does, or within
+/// [`on_pool`].
 ///
 /// ```
 /// use burn::nn::LinearConfig;
@@ -45,6 +46,18 @@ pub fn about_items<T>(images: &[u64], pass: impl FnOnce() -> T) -> T {
     pass()
 }
 
+/// Runs `work` on a thread of the current pool of threads, about the items of the pass that goes on here.
+///
+/// A product in `work` then shares its parts with the other threads at once. Outside of the pool, each product must first wake a
+/// thread up, which takes longer than a small product itself.
+pub fn on_pool<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let now = pass();
+    rayon::scope(|_| {
+        let _before = Before(PASS.replace(now));
+        work()
+    })
+}
+
 /// A pass that goes on.
 #[derive(Clone, Debug)]
 pub(super) struct Pass {
@@ -75,6 +88,7 @@ impl Drop for Before {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
 
@@ -89,5 +103,22 @@ mod tests {
             assert_eq!(pass().map(|pass| pass.number), outer);
         });
         assert_eq!(images(), None);
+    }
+
+    #[test]
+    fn a_pass_goes_on_in_the_pool() {
+        let images = || pass().map(|pass| pass.images.to_vec());
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+        let pool = pool.unwrap();
+        let in_pool = || pool.install(|| on_pool(images));
+        assert_eq!(on_pool(images), None);
+        about_items(&[1, 2], || {
+            assert_eq!(on_pool(images), Some(vec![1, 2]));
+            // Another pool, and nothing of the pass stays on its thread.
+            assert_eq!(in_pool(), None);
+        });
+        pool.install(|| about_items(&[3], || assert_eq!(on_pool(images), Some(vec![3]))));
+        assert_eq!(in_pool(), None);
+        assert_eq!(on_pool(images), None);
     }
 }

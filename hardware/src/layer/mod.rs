@@ -19,7 +19,7 @@ use burn::tensor::Tensor;
 
 pub use convolution::{conv1d, conv2d, conv2d_relu, conv3d};
 use geometry::{Direction, Geometry};
-pub use images::about_items;
+pub use images::{about_items, on_pool};
 pub use layer_use::LayerUse;
 pub(crate) use layer_use::used_range;
 pub use on_array::OnArray;

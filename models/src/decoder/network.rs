@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use crossburn_hardware::layer::linear;
+use crossburn_hardware::layer::{linear, on_pool};
 use crossburn_kernels::{embedding, multiply_by_embedding, tanh};
 
 use super::pass::Pass;
@@ -99,11 +99,17 @@ impl Decoder {
         adapter: Option<&Adapter>,
         cache: &mut Cache,
     ) -> Tensor<3> {
-        let first = self.begin(tokens, adapter, cache);
-        let [_, count, _] = first.dims();
-        let last = self.through(first, adapter, cache, |_| {});
-        cache.advance(count);
-        self.end(last)
+        let pass = || {
+            let first = self.begin(tokens, adapter, cache);
+            let [_, count, _] = first.dims();
+            let last = self.through(first, adapter, cache, |_| {});
+            cache.advance(count);
+            self.end(last)
+        };
+        match self.device() == Device::flex() {
+            true => on_pool(pass),
+            false => pass(),
+        }
     }
 
     /// The output of the last block for the input `x` of the first one. `received` is called with the input of each block.
