@@ -59,7 +59,7 @@ fn a_study_goes_on_where_it_was_is_the_same_on_one_core_and_answers_about_a_devi
     let answer = String::from_utf8(good(folder, &format!("{ask} 2GB")).stdout).unwrap();
     for part in [
         "by 2 people with a history of 8",
-        "Behind the best",
+        "Below the best",
         "not measured: memory: the largest cell takes",
     ] {
         assert!(answer.contains(part), "{answer}");
@@ -162,7 +162,7 @@ fn measured_memory_is_near_the_predictions_and_kept() {
     let again = document(folder, &format!("{study} --resume"));
     assert_eq!(again, first);
     let page = std::fs::read_to_string(folder.join("a/report.html")).unwrap();
-    assert!(page.contains("memory of learning beside the weights"));
+    assert!(page.contains("memory of learning without the weights"));
     // They are only shown where they were asked for.
     let without = document(folder, "study edge-llm tiny --out a --resume --json");
     assert!(without["cells"][0].get("cost").is_none());

@@ -23,6 +23,8 @@ const CHECKPOINT_FOLDER: &str = "checkpoint";
 
 /// Trains one network. It is passed to [`WithTask::run`].
 pub(crate) struct TrainingJob<'a> {
+    /// The verb that asked for it.
+    pub(crate) command: RunCommand,
     pub(crate) recipe: &'a Recipe,
     /// The recipe as a file, with all defaults.
     pub(crate) resolved: &'a str,
@@ -156,7 +158,7 @@ impl WithTask for TrainingJob<'_> {
         save_checkpoint(&checkpoint, &trained.network, &manifest)?;
         let results = Results {
             schema: Results::SCHEMA.to_string(),
-            command: RunCommand::Train,
+            command: self.command,
             version,
             commit,
             reproduce: self.reproduce,
@@ -273,6 +275,7 @@ mod tests {
         let ended = |resume, stopped| {
             let mut observer = Silent;
             let job = TrainingJob {
+                command: RunCommand::Train,
                 recipe: &recipe,
                 resolved: "",
                 resume,

@@ -18,8 +18,8 @@ const INCLUDED: &str = include_str!("../../results/edge-llm-full.json");
 
 /// Recommend how to make a language model personal on your device, from a study
 ///
-/// The command takes the measurements of a study whose task and length of history are nearest to yours, and that fit into the memory, the
-/// time and, with --energy, the energy of the device. The best method comes first. Each other method follows with its distance from the best and a 95 % interval of
+/// The command takes the measurements of your task with the nearest length of history. Those count that fit into the memory, the time and,
+/// with --energy, the energy of the device. The best method comes first. Each other method follows with its distance from the best and a 95 % interval of
 /// that distance over people. If the study has not measured what you ask, the answer says so. Without --study, the answer is about the models of this
 /// project and drawn people.
 ///
@@ -37,10 +37,10 @@ pub(super) struct Recommend {
         allow_negative_numbers = true
     )]
     hours: f64,
-    /// Billions of operations per second of the device; a multiplication or an addition is one operation [default: that of the study]
+    /// Billions of operations per second of the device; a multiplication or an addition is one operation [default: that of the study, 2 in `full`]
     #[arg(long, value_name = "GOPS", help_heading = "Device")]
     gops: Option<f64>,
-    /// Cells that hold the weights of the model: ideal, or cells of the study that deviate, such as gaussian-0.1
+    /// Law by which the weights of the model deviate: ideal, or a law of the study, such as gaussian-0.1
     #[arg(
         long,
         value_name = "CELLS",
@@ -93,7 +93,7 @@ impl Recommend {
         let found = recommend(&study, &asked)?;
         if self.study.is_none() {
             print(
-                "from the study `full` that comes with the program: drawn people, and models of at most a million weights; --study names another",
+                "from the study `full` that comes with the program: drawn people, and models of at most 1.05 million weights; --study names another",
             )?;
         }
         print(&shown(&study, &found))?;
@@ -142,8 +142,9 @@ fn shown(study: &EdgeStudy, found: &Recommendation) -> String {
         .filter(|choice| !apart(choice))
         .count();
     if equal > 0 {
+        let others = if equal == 1 { "other" } else { "others" };
         lines.push(format!(
-            "this study cannot tell {equal} others apart from it"
+            "the study cannot tell {equal} {others} apart from the best"
         ));
     }
     let estimated = found.options.iter().any(|choice| choice.joules.is_some());
@@ -169,7 +170,7 @@ fn shown(study: &EdgeStudy, found: &Recommendation) -> String {
         "Model, form",
         "Steps",
         "Quality",
-        "Behind the best",
+        "Below the best",
         "Memory (MB)",
         "Learning (s)",
     ];

@@ -150,11 +150,11 @@ pub(super) fn note_files(files: &[PathBuf]) {
             names.push(name);
         }
     }
-    note(&format!(
-        "data: {} in {}",
-        names.join(", "),
-        folder.display()
-    ));
+    let names = names.join(", ");
+    match folder.as_os_str().is_empty() {
+        true => note(&format!("data: {names}")),
+        false => note(&format!("data: {names} in {}", folder.display())),
+    }
 }
 
 /// Says how the samples of `source` were prepared, those of `seed` where they are drawn, and what of its files was left out.

@@ -20,6 +20,7 @@ use super::run_setup::{RunArguments, expect_kept, note_files, note_preparation, 
 use super::{Outcome, command_line, finish, note, print, resumable};
 use crate::apps::normalize::{self, Normalize};
 use crate::apps::training::{STATE_FOLDER, Training, TrainingJob};
+use crate::report::RunCommand;
 
 /// Train a network by a TOML recipe
 ///
@@ -114,7 +115,7 @@ impl Train {
             json: self.run.json,
         };
         let recipe = (&recipe, resolved.as_str(), graph);
-        start("train", recipe, out, &self.run, following)
+        start(RunCommand::Train, recipe, out, &self.run, following)
     }
 }
 
@@ -129,10 +130,10 @@ pub(super) struct Following {
     pub(super) json: bool,
 }
 
-/// Trains by `recipe`, for `verb`, in the folder `out`; `resolved` is the recipe as a file, `graph` the ONNX file of the network where
+/// Trains by `recipe`, for the verb of `command`, in the folder `out`; `resolved` is the recipe as a file, `graph` the ONNX file of the network where
 /// that is open.
 pub(super) fn start(
-    verb: &str,
+    command: RunCommand,
     (recipe, resolved, graph): (&Recipe, &str, Option<Arc<OnnxFile>>),
     out: PathBuf,
     run: &RunArguments,
@@ -148,7 +149,7 @@ pub(super) fn start(
             return Err(TrainingError::OtherRecipe { folder }.into());
         }
     }
-    let place = run.set_up(out, verb)?;
+    let place = run.set_up(out, command.as_str())?;
     let autodiff = place.device.clone().autodiff();
     // burn-train's dashboard draws on stdout and reads keys from stdin; with --json, stdout belongs to the document.
     let name = recipe.model.name();
@@ -163,6 +164,7 @@ pub(super) fn start(
         &mut lines
     };
     let job = TrainingJob {
+        command,
         recipe,
         resolved,
         resume: following.resume,

@@ -24,6 +24,7 @@ use super::train::{Following, start};
 use super::tuning_cost::{Tuning, shown_seconds};
 use super::{Outcome, note, print};
 use crate::memory::{peak, shown};
+use crate::report::RunCommand;
 
 /// Where the model that comes with the program is written.
 const SHIPPED: &str = "runs/models/personal";
@@ -201,7 +202,7 @@ impl Tune {
             json: self.run.json,
         };
         let outcome = start(
-            "tune",
+            RunCommand::Tune,
             (&recipe, &resolved, None),
             out.clone(),
             &self.run,

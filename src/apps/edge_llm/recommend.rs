@@ -121,7 +121,13 @@ pub(crate) fn recommend(study: &EdgeStudy, asked: &Asked) -> Result<Recommendati
         .filter(fits)
         .filter_map(|cell| Some((*cell, &cell.points[last_point(cell)?])))
         .collect();
-    found.sort_by(|a, b| mean(&b.1.quality).total_cmp(&mean(&a.1.quality)));
+    // Of equally good ones, the one that needs the least memory comes first, then the one that learns the fastest.
+    found.sort_by(|(a_cell, a), (b_cell, b)| {
+        let better = mean(&b.quality).total_cmp(&mean(&a.quality));
+        let smaller = a_cell.bytes().cmp(&b_cell.bytes());
+        let faster = a.operations.total_cmp(&b.operations);
+        better.then(smaller).then(faster)
+    });
     let Some((_, best)) = found.first().copied() else {
         let least = at_hand().map(|cell| cell.bytes()).min().unwrap_or(0);
         let energies = at_hand().filter_map(|cell| cell.answer_joules);

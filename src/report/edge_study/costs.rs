@@ -77,13 +77,13 @@ fn compared(study: &EdgeStudy) -> Vec<Compared> {
     let all = [
         Compared::of("memory of learning", study, learning),
         Compared::of(
-            "memory of learning beside the weights",
+            "memory of learning without the weights",
             study,
             |cell, cost| Some(beside(learning(cell, cost)?, cell)),
         ),
         Compared::of("memory of answering", study, answering),
         Compared::of(
-            "memory of answering beside the weights",
+            "memory of answering without the weights",
             study,
             |cell, cost| Some(beside(answering(cell, cost)?, cell)),
         ),
@@ -162,7 +162,7 @@ mod tests {
         };
         near(errors("memory of learning"), [0.25, 0.0]);
         near(
-            errors("memory of learning beside the weights"),
+            errors("memory of learning without the weights"),
             [1.0 / 3.0, 0.0],
         );
         near(errors("memory of answering"), [0.0, 0.0]);

@@ -65,6 +65,8 @@ pub enum RunCommand {
     Demo,
     /// `crossburn train`: train one network.
     Train,
+    /// `crossburn tune`: train an adapter of a language model.
+    Tune,
     /// `crossburn evaluate`: evaluate a population of chips of one checkpoint.
     Evaluate,
     /// `crossburn compress`: quantize a trained network, and compare it with what it was.
@@ -79,6 +81,7 @@ impl RunCommand {
         match self {
             Self::Demo => "demo",
             Self::Train => "train",
+            Self::Tune => "tune",
             Self::Evaluate => "evaluate",
             Self::Compress => "compress",
             Self::Import => "import",
